@@ -1,0 +1,15 @@
+//! Values that every layer speaks: time, identifiers, addresses (layer L0).
+//!
+//! In: nothing. Out: plain values with checked construction.
+//! Who may use it: every crate. It depends on nothing and touches no operating system.
+//! Answers to: RFC 9568 (VRID, priority, centiseconds), Linux interface indexes.
+#![no_std]
+#![deny(missing_docs)]
+
+mod addr;
+mod ids;
+mod time;
+
+pub use addr::{Family, MacAddr, Prefix};
+pub use ids::{Centis, IfIndex, Priority, Vrid};
+pub use time::{Duration, Instant};

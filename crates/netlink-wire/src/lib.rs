@@ -1,0 +1,3 @@
+//! See Cargo.toml for what this crate is.
+#![no_std]
+extern crate alloc;
