@@ -1,0 +1,726 @@
+//! The keyword engine: walks the consolidated lines, finds each keyword in static tables and calls its handler.
+//!
+//! A handler gets the context and the keyword's line. Missing words end the process in the original, so reading a word is
+//! fallible: `let name = line.word(ctx, 1)?;`. Everything else is reported with [`Ctx::report`] and parsing goes on.
+
+use std::collections::BTreeSet;
+
+use super::keywords::{Scratch, roots};
+use super::lines::{Entry, Lines};
+use super::model::Model;
+use crate::diag::{Class, Diagnostic, EXIT_CONFIG};
+use crate::source::Host;
+use crate::span::Span;
+
+/// Which process parses. Each looks at its own blocks and skips the others silently.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Part {
+    /// The parent: globals; it notes which children are needed.
+    Parent,
+    /// The VRRP child.
+    Vrrp,
+    /// The healthcheck child.
+    Checker,
+    /// The BFD child.
+    Bfd,
+}
+
+/// How to parse.
+#[derive(Clone, Debug, Default)]
+pub struct ParseOptions {
+    /// `-t`: bad numbers are never accepted with a warning, and nothing outside the configuration is looked for.
+    pub config_test: bool,
+    /// `-D`.
+    pub log_detail: bool,
+    /// True while re-reading after SIGHUP; children then read global_defs themselves.
+    pub reload: bool,
+    /// `-s NAME`, which makes `net_namespace` lines ineffective.
+    pub namespace_from_command_line: Option<String>,
+    /// `-u`, which makes `umask` lines ineffective.
+    pub umask_from_command_line: bool,
+}
+
+/// The process must end now with this status (a word was missing).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exit(pub u8);
+
+/// What handlers return.
+pub type Flow = Result<(), Exit>;
+
+/// A keyword's handler.
+pub type Handler = for<'a> fn(&mut Ctx<'a>, &Line) -> Flow;
+
+/// Called at a block's end, after its `}`.
+pub type EndHandler = for<'a> fn(&mut Ctx<'a>) -> Flow;
+
+/// A word of a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Word {
+    /// Text, without quotes.
+    pub text: Box<str>,
+    /// Place.
+    pub span: Span,
+    /// It was in double quotes.
+    pub quoted: bool,
+}
+
+impl std::ops::Deref for Word {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+/// One line, split into words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// Place.
+    pub span: Span,
+    /// The line as it stood after expansion; script and regex keywords split it again.
+    pub text: Box<str>,
+    /// At least one word.
+    pub words: Vec<Word>,
+}
+
+impl Line {
+    /// Number of words, keyword included (the original's vector size).
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+    /// Never true for lines that the engine hands out.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+    /// The keyword, or "" on an empty line.
+    pub fn keyword(&self) -> &str {
+        self.get(0).unwrap_or("")
+    }
+    /// Word at `index` if there is one.
+    pub fn get(&self, index: usize) -> Option<&str> {
+        self.words.get(index).map(|w| &*w.text)
+    }
+    /// Word at `index`; if it is missing, reports that and ends the process with status 2, as the original does.
+    pub fn word(&self, ctx: &mut Ctx<'_>, index: usize) -> Result<&str, Exit> {
+        self.full_word(ctx, index).map(|w| &*w.text)
+    }
+    /// As [`Self::word`], with place and quoting.
+    pub fn full_word(&self, ctx: &mut Ctx<'_>, index: usize) -> Result<&Word, Exit> {
+        match self.words.get(index) {
+            Some(w) => Ok(w),
+            None => Err(ctx.missing_parameter(self, index)),
+        }
+    }
+    /// Place of the word at `index`, else of the line.
+    pub fn span_of(&self, index: usize) -> Span {
+        self.words.get(index).map_or(self.span, |w| w.span)
+    }
+    /// The words from `index` on, joined by single blanks.
+    pub fn joined(&self, index: usize) -> String {
+        self.words
+            .get(index..)
+            .unwrap_or(&[])
+            .iter()
+            .map(|w| &*w.text)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// How far the effect of a keyword is built. The daemons warn once per used keyword that is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Works.
+    Built,
+    /// Read, checked and stored, but without effect yet.
+    NotBuilt,
+}
+
+/// Guard of a block's inner keywords: they run only while the object that the block's handler made exists.
+#[derive(Clone, Copy)]
+pub struct Guard {
+    /// True while the object exists.
+    pub is_open: for<'a, 'b> fn(&'b Ctx<'a>) -> bool,
+    /// Forgets the object, after the end handler.
+    pub clear: for<'a> fn(&mut Ctx<'a>),
+}
+
+/// A keyword of a table.
+#[derive(Clone, Copy)]
+pub struct Keyword {
+    /// The word.
+    pub name: &'static str,
+    /// What to do with its line; none for a bare container.
+    pub handler: Option<Handler>,
+    /// Inner keywords; `Some` makes it a block that needs `{`. Value blocks (one entry per line) have none and read their lines with
+    /// [`Ctx::value_block`].
+    pub block: Option<&'static Block>,
+    /// The second word may be a quoted text with escapes, so that an unclosed `"` is not an error here.
+    pub quoted: bool,
+    /// Whether it has its effect.
+    pub effect: Effect,
+}
+
+/// The inside of a block.
+pub struct Block {
+    /// Keywords.
+    pub keywords: &'static [Keyword],
+    /// Runs at `}`.
+    pub end: Option<EndHandler>,
+    /// Guard of the inner keywords and of `end`.
+    pub guard: Option<Guard>,
+}
+
+/// A plain keyword.
+pub const fn kw(name: &'static str, handler: Handler) -> Keyword {
+    Keyword {
+        name,
+        handler: Some(handler),
+        block: None,
+        quoted: false,
+        effect: Effect::Built,
+    }
+}
+
+/// A keyword whose second word may be a script with quotes and escapes.
+pub const fn kw_quoted(name: &'static str, handler: Handler) -> Keyword {
+    Keyword {
+        name,
+        handler: Some(handler),
+        block: None,
+        quoted: true,
+        effect: Effect::Built,
+    }
+}
+
+/// A block with inner keywords.
+pub const fn kw_block(
+    name: &'static str,
+    handler: Option<Handler>,
+    block: &'static Block,
+) -> Keyword {
+    Keyword {
+        name,
+        handler,
+        block: Some(block),
+        quoted: false,
+        effect: Effect::Built,
+    }
+}
+
+impl Keyword {
+    /// The same keyword, marked as read but without effect.
+    pub const fn not_built(self) -> Self {
+        Self {
+            effect: Effect::NotBuilt,
+            ..self
+        }
+    }
+}
+
+/// A keyword of the top level.
+pub struct Root {
+    /// The keyword.
+    pub keyword: Keyword,
+    /// True if the part reads it (the flag: reloading); otherwise its block is skipped.
+    pub active: fn(Part, bool) -> bool,
+    /// Called when the keyword is met and skipped, so that the parent learns which children are needed.
+    pub noted: Option<for<'a> fn(&mut Ctx<'a>)>,
+}
+
+/// What a parse leaves.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The model; complete for the part's own blocks.
+    pub model: Model,
+    /// Messages in order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Highest class seen (`Class::Ok` if none).
+    pub worst: Class,
+    /// Set when the process must end at once (missing word): the status.
+    pub exit: Option<u8>,
+    /// Keywords used, as (innermost block or "", keyword, has effect).
+    pub used: BTreeSet<(&'static str, &'static str, bool)>,
+}
+
+impl Outcome {
+    /// Used keywords without effect, for the `not implemented yet` warnings.
+    pub fn not_built(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        self.used.iter().filter(|u| !u.2).map(|u| (u.0, u.1))
+    }
+}
+
+/// What handlers work on.
+pub struct Ctx<'a> {
+    /// Model being built.
+    pub model: Model,
+    /// Objects under construction, per keyword family.
+    pub scratch: Scratch,
+    /// The system.
+    pub host: &'a dyn Host,
+    /// Which process parses.
+    pub part: Part,
+    /// How.
+    pub options: &'a ParseOptions,
+    lines: &'a Lines,
+    next: usize,
+    here: Option<Span>,
+    diagnostics: Vec<Diagnostic>,
+    worst: Class,
+    used: BTreeSet<(&'static str, &'static str, bool)>,
+    depth: u32,
+    skip: Skip,
+}
+
+/// State of silent skipping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Skip {
+    No,
+    /// A `{` may follow; if it does not, nothing is skipped.
+    AwaitBegin,
+    /// Inside, this many braces deep.
+    Depth(u32),
+}
+
+impl<'a> Ctx<'a> {
+    /// A context at the first line.
+    pub fn new(
+        lines: &'a Lines,
+        part: Part,
+        host: &'a dyn Host,
+        options: &'a ParseOptions,
+        model: Model,
+    ) -> Self {
+        Self {
+            model,
+            scratch: Scratch::default(),
+            host,
+            part,
+            options,
+            lines,
+            next: 0,
+            here: None,
+            diagnostics: Vec::new(),
+            worst: Class::Ok,
+            used: BTreeSet::new(),
+            depth: 0,
+            skip: Skip::No,
+        }
+    }
+
+    /// Reports a problem at the line being read (the original's report_config_error).
+    pub fn report(&mut self, class: Class, text: impl Into<String>) {
+        self.worst = self.worst.max(class);
+        let span = self.here;
+        self.diagnostics.push(Diagnostic {
+            class,
+            span,
+            text: text.into(),
+        });
+    }
+
+    /// A plain log line: no place, no influence on the verdict (the original's log_message).
+    pub fn log(&mut self, text: impl Into<String>) {
+        self.diagnostics.push(Diagnostic {
+            class: Class::Ok,
+            span: None,
+            text: text.into(),
+        });
+    }
+
+    /// Place of the line being read; none after the last line.
+    pub fn here(&self) -> Option<Span> {
+        self.here
+    }
+
+    /// Reports a missing word and gives the end of the process.
+    pub fn missing_parameter(&mut self, line: &Line, index: usize) -> Exit {
+        let first = line.keyword();
+        let position = index.saturating_add(1);
+        let text = match index.checked_sub(1).and_then(|i| line.get(i)) {
+            Some(before) => format!(
+                "*** Configuration line starting `{first}` is missing a parameter after keyword `{before}` at word position {position}"
+            ),
+            None => format!(
+                "*** Configuration line starting `{first}` is missing a parameter at word position {position}"
+            ),
+        };
+        self.report(Class::MissingParameter, text);
+        Exit(EXIT_CONFIG)
+    }
+
+    /// Skips the rest of the block: with `need_begin` its `{` is still to come, else we are inside it.
+    pub fn skip_block(&mut self, need_begin: bool) {
+        self.skip = if need_begin {
+            Skip::AwaitBegin
+        } else {
+            Skip::Depth(1)
+        };
+    }
+
+    /// Next raw line, passing the reader's messages on.
+    fn next_raw(&mut self) -> Option<(Span, &'a str)> {
+        loop {
+            let entry = self.lines.entries.get(self.next);
+            let Some(entry) = entry else {
+                self.here = None;
+                return None;
+            };
+            self.next += 1;
+            match entry {
+                Entry::Line { span, text } => {
+                    self.here = Some(*span);
+                    return Some((*span, text));
+                }
+                Entry::IncludeMessage(_) if self.part != Part::Parent => {}
+                Entry::Message(d) | Entry::IncludeMessage(d) => {
+                    self.worst = self.worst.max(d.class);
+                    self.diagnostics.push(d.clone());
+                }
+            }
+        }
+    }
+
+    /// Splits a line into words. `table` is the keyword table in force, for the rule about unclosed quotes.
+    fn split(&mut self, span: Span, text: &str, table: Option<&[Keyword]>) -> Option<Line> {
+        let (words, unmatched) = split_words(text, span);
+        if unmatched {
+            let allowed = words.len() > 1
+                && table
+                    .and_then(|t| {
+                        t.iter()
+                            .find(|k| words.first().is_some_and(|w| &*w.text == k.name))
+                    })
+                    .is_some_and(|k| k.quoted);
+            if !allowed && self.part != Part::Parent {
+                self.report(Class::UnmatchedQuote, format!("Unmatched quote: '{text}'"));
+            }
+        }
+        if words.is_empty() {
+            return None;
+        }
+        Some(Line {
+            span,
+            text: text.into(),
+            words,
+        })
+    }
+
+    /// Reads a value block (`virtual_ipaddress { one entry per line }`) and gives each line to `each`.
+    /// `head` is the keyword's line.
+    pub fn value_block(
+        &mut self,
+        head: &Line,
+        mut each: impl FnMut(&mut Self, &Line) -> Flow,
+    ) -> Flow {
+        if let Some(extra) = head.get(1) {
+            let text = format!("Block {} has extra parameters {extra} ...", head.keyword());
+            self.report(Class::GeneralError, text);
+        }
+        let mut need_begin = true;
+        while let Some((span, text)) = self.next_raw() {
+            let Some(mut line) = self.split(span, text, None) else {
+                continue;
+            };
+            if need_begin {
+                need_begin = false;
+                if line.keyword() == "{" {
+                    if line.len() == 1 {
+                        continue;
+                    }
+                    line.words.remove(0);
+                } else {
+                    self.log(format!(
+                        "'{{' missing from beginning of block {}",
+                        head.keyword()
+                    ));
+                }
+            }
+            let ends = line.words.last().is_some_and(|w| &*w.text == "}");
+            if ends {
+                line.words.pop();
+            }
+            if !line.is_empty() {
+                each(self, &line)?;
+            }
+            if ends {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a value block in which every word is an entry (`group { A B }`).
+    pub fn value_words(&mut self, head: &Line) -> Result<Vec<Word>, Exit> {
+        let mut words = Vec::new();
+        self.value_block(head, |_, line| {
+            words.extend(line.words.iter().cloned());
+            Ok(())
+        })?;
+        Ok(words)
+    }
+
+    /// Splits the line of a script keyword again, with `'…'`, `"…"` and backslash pairs kept (the original's alloc_strvec_quoted).
+    /// None, after a report, if a quote is open; also none if there is no word.
+    pub fn split_quoted(&mut self, text: &str) -> Option<Vec<String>> {
+        self.split_requoted(text, false)
+    }
+
+    /// As [`Self::split_quoted`], with escape sequences converted (regular expressions).
+    pub fn split_quoted_escaped(&mut self, text: &str) -> Option<Vec<String>> {
+        self.split_requoted(text, true)
+    }
+
+    fn split_requoted(&mut self, text: &str, escapes: bool) -> Option<Vec<String>> {
+        match super::requote::split(text, escapes) {
+            Ok(words) if words.is_empty() => None,
+            Ok(words) => Some(words),
+            Err(super::requote::Problem::OpenQuote(quote)) => {
+                self.report(
+                    Class::UnmatchedQuote,
+                    format!("String '{text}': missing terminating {quote}"),
+                );
+                None
+            }
+            Err(super::requote::Problem::EscapeAtEnd) => {
+                self.log(format!("Missing escape char at end: '{text}'"));
+                None
+            }
+        }
+    }
+
+    /// Marks a keyword as used, for keywords that a handler finds itself (options inside a value line).
+    pub fn mark_used(&mut self, block: &'static str, keyword: &'static str, effect: Effect) {
+        self.used.insert((block, keyword, effect == Effect::Built));
+    }
+
+    /// Walks everything. After it the messages have no place any more.
+    pub fn run(&mut self) -> Flow {
+        let result = self.walk_roots();
+        self.here = None;
+        result?;
+        if self.lines.missing_end > 0 {
+            let n = self.lines.missing_end;
+            self.report(
+                Class::MissingEnd,
+                format!("There are {n} missing '}}'s or extra '{{'s"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Ends the parse.
+    pub fn finish(self, exit: Option<u8>) -> Outcome {
+        Outcome {
+            model: self.model,
+            diagnostics: self.diagnostics,
+            worst: self.worst,
+            exit,
+            used: self.used,
+        }
+    }
+
+    /// Handles skipping; true if the line was consumed. The second value is true at the end of a block that had its own keywords.
+    fn skipped(&mut self, line: &Line, need_begin: &mut bool) -> (bool, bool) {
+        if self.skip == Skip::AwaitBegin {
+            if line.keyword() == "{" {
+                self.skip = Skip::Depth(1);
+                *need_begin = false;
+                return (true, false);
+            }
+            self.skip = Skip::No;
+        }
+        let Skip::Depth(mut depth) = self.skip else {
+            return (false, false);
+        };
+        let mut closed = false;
+        for word in &line.words {
+            closed = false;
+            match &*word.text {
+                "{" => depth = depth.saturating_add(1),
+                "}" => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        closed = true;
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.skip = if depth == 0 {
+            Skip::No
+        } else {
+            Skip::Depth(depth)
+        };
+        (true, closed && self.depth > 0)
+    }
+
+    /// Checks braces at a block's head; true if the line was one and is done with.
+    fn brace(&mut self, line: &Line, need_begin: &mut bool) -> bool {
+        let is_begin = line.keyword() == "{";
+        if *need_begin {
+            *need_begin = false;
+            if is_begin && self.depth > 0 {
+                return true;
+            }
+            self.report(
+                Class::MissingBegin,
+                "Missing '{' at beginning of configuration block",
+            );
+        } else if is_begin {
+            self.report(Class::UnexpectedBegin, "Unexpected '{' - ignoring");
+            return true;
+        }
+        false
+    }
+
+    fn walk_roots(&mut self) -> Flow {
+        let mut need_begin = false;
+        let roots = roots();
+        while let Some((span, text)) = self.next_raw() {
+            let Some(line) = self.split(span, text, None) else {
+                continue;
+            };
+            if self.skipped(&line, &mut need_begin).0 || self.brace(&line, &mut need_begin) {
+                continue;
+            }
+            let root = roots
+                .iter()
+                .flat_map(|t| t.iter())
+                .find(|r| r.keyword.name == line.keyword() && self.present(r));
+            match root {
+                None => self.unknown(&line),
+                Some(root) if (root.active)(self.part, self.options.reload) => {
+                    self.enter("", &root.keyword, None, &line)?
+                }
+                Some(root) => {
+                    self.skip = Skip::AwaitBegin;
+                    if let Some(noted) = root.noted {
+                        noted(self);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A keyword may have several roots, one per part; the active one wins, else the first.
+    fn present(&self, root: &Root) -> bool {
+        let active = |r: &Root| (r.active)(self.part, self.options.reload);
+        active(root)
+            || !roots()
+                .iter()
+                .flat_map(|t| t.iter())
+                .any(|r| r.keyword.name == root.keyword.name && active(r))
+    }
+
+    fn unknown(&mut self, line: &Line) {
+        self.report(
+            Class::UnknownKeyword,
+            format!("Unknown keyword '{}'", line.keyword()),
+        );
+    }
+
+    /// Runs a keyword's handler and, for a block, its inside. `guard` is the enclosing block's.
+    fn enter(
+        &mut self,
+        inside: &'static str,
+        keyword: &'static Keyword,
+        guard: Option<Guard>,
+        line: &Line,
+    ) -> Flow {
+        self.used
+            .insert((inside, keyword.name, keyword.effect == Effect::Built));
+        if let Some(handler) = keyword.handler {
+            if guard.is_none_or(|g| (g.is_open)(self)) {
+                handler(self, line)?;
+            }
+        }
+        let Some(block) = keyword.block else {
+            return Ok(());
+        };
+        self.depth = self.depth.saturating_add(1);
+        let skipped = self.walk_block(keyword.name, block, guard);
+        self.depth = self.depth.saturating_sub(1);
+        if skipped? {
+            return Ok(());
+        }
+        let inner = block.guard.or(guard);
+        if let Some(end) = block.end {
+            if inner.is_none_or(|g| (g.is_open)(self)) {
+                end(self)?;
+            }
+            if let Some(g) = block.guard {
+                (g.clear)(self);
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks the inside of a block; true if the block was skipped by its handler.
+    fn walk_block(
+        &mut self,
+        name: &'static str,
+        block: &'static Block,
+        outer: Option<Guard>,
+    ) -> Result<bool, Exit> {
+        let guard = block.guard.or(outer);
+        let mut need_begin = true;
+        while let Some((span, text)) = self.next_raw() {
+            let Some(line) = self.split(span, text, Some(block.keywords)) else {
+                continue;
+            };
+            let (consumed, ended) = self.skipped(&line, &mut need_begin);
+            if ended {
+                return Ok(true);
+            }
+            if consumed || self.brace(&line, &mut need_begin) {
+                continue;
+            }
+            if line.keyword() == "}" {
+                break;
+            }
+            match block.keywords.iter().find(|k| k.name == line.keyword()) {
+                None => self.unknown(&line),
+                Some(k) => self.enter(name, k, guard, &line)?,
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Splits at white space; `"…"` is one word without its quotes. The flag tells of an unclosed quote, at which splitting stops.
+pub fn split_words(text: &str, span: Span) -> (Vec<Word>, bool) {
+    let mut words = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(super::number::WHITE_SPACE);
+        if rest.is_empty() {
+            return (words, false);
+        }
+        let column = text.len().saturating_sub(rest.len()).saturating_add(1);
+        let span = span.at(column);
+        if let Some(inner) = rest.strip_prefix('"') {
+            let Some((word, after)) = inner.split_once('"') else {
+                return (words, true);
+            };
+            words.push(Word {
+                text: word.into(),
+                span,
+                quoted: true,
+            });
+            rest = after;
+        } else {
+            let end = rest
+                .find(|c| c == '"' || super::number::WHITE_SPACE.contains(&c))
+                .unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            words.push(Word {
+                text: word.into(),
+                span,
+                quoted: false,
+            });
+            rest = after;
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Keywords of global_defs.

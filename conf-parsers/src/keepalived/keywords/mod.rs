@@ -1,0 +1,24 @@
+//! Keyword tables and handlers, one file per block.
+//!
+//! A family of blocks contributes a `pub static ROOTS: &[Root]`; [`roots`] lists the families in the original's order.
+
+pub mod global;
+pub mod lvs;
+pub mod top;
+pub mod vrrp;
+
+use super::engine::Root;
+
+/// Top-level keywords of all families.
+pub fn roots() -> [&'static [Root]; 3] {
+    [top::ROOTS, vrrp::ROOTS, lvs::ROOTS]
+}
+
+/// Objects under construction, one field per family.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Of the VRRP blocks.
+    pub vrrp: vrrp::VrrpScratch,
+    /// Of the LVS, checker and BFD blocks.
+    pub lvs: lvs::LvsScratch,
+}
