@@ -1,0 +1,133 @@
+//! The operator's wall clock: `CLOCK_REALTIME` broken down by the C library's time zone rules.
+//!
+//! Log lines and the dates inside dumps are in local time, as the C programs print them, so the
+//! zone has to come from the same place: `TZ` or `/etc/localtime`, read by the C library.
+#![allow(
+    unsafe_code,
+    reason = "localtime_r is the only source of the zone rules"
+)]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A moment as a calendar shows it in the local time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Year with century, e.g. 2026.
+    pub year: i32,
+    /// Month, 1 to 12.
+    pub month: u8,
+    /// Day of the month, 1 to 31.
+    pub day: u8,
+    /// Day of the week, 0 (Sunday) to 6.
+    pub weekday: u8,
+    /// Hour, 0 to 23.
+    pub hour: u8,
+    /// Minute, 0 to 59.
+    pub minute: u8,
+    /// Second, 0 to 60.
+    pub second: u8,
+    /// Nanoseconds within the second.
+    pub nanos: u32,
+}
+
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+impl LocalTime {
+    /// The present moment.
+    pub fn now() -> Self {
+        Self::at(SystemTime::now())
+    }
+
+    /// `when` in the local zone. Moments before 1970 are shown as 1970.
+    pub fn at(when: SystemTime) -> Self {
+        let since = when.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::from_unix(since.as_secs(), since.subsec_nanos())
+    }
+
+    /// `seconds` since 1970 (UTC) plus `nanos` in the local zone.
+    pub fn from_unix(seconds: u64, nanos: u32) -> Self {
+        let seconds = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
+        let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
+        // SAFETY: both pointers are to live locals of the right types, and an all-zero `tm` is a valid
+        // value (its zone pointer may be null), so reading it is sound even if the call fails. The
+        // environment is never changed by this workspace (`set_var` is unsafe and forbidden), so the
+        // C library's read of TZ races with nothing.
+        let tm = unsafe {
+            libc::localtime_r(&seconds, tm.as_mut_ptr());
+            tm.assume_init()
+        };
+        let small = |n: libc::c_int| u8::try_from(n).unwrap_or(0);
+        Self {
+            year: tm.tm_year.saturating_add(1900),
+            month: small(tm.tm_mon).saturating_add(1),
+            day: small(tm.tm_mday),
+            weekday: small(tm.tm_wday),
+            hour: small(tm.tm_hour),
+            minute: small(tm.tm_min),
+            second: small(tm.tm_sec),
+            nanos,
+        }
+    }
+
+    /// English three-letter weekday, as the C locale has it.
+    pub fn weekday_name(&self) -> &'static str {
+        WEEKDAYS
+            .get(usize::from(self.weekday))
+            .copied()
+            .unwrap_or("???")
+    }
+
+    /// English three-letter month, as the C locale has it.
+    pub fn month_name(&self) -> &'static str {
+        MONTHS
+            .get(usize::from(self.month).wrapping_sub(1))
+            .copied()
+            .unwrap_or("???")
+    }
+
+    /// `Sun Nov 22 15:43:03 2026`: what `ctime(3)` prints, without its newline.
+    pub fn ctime(&self) -> Ctime {
+        Ctime(*self)
+    }
+}
+
+/// A [`LocalTime`] that displays as `ctime(3)` prints it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ctime(LocalTime);
+
+impl std::fmt::Display for Ctime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let t = &self.0;
+        write!(
+            f,
+            "{} {} {:>2} {:02}:{:02}:{:02} {}",
+            t.weekday_name(),
+            t.month_name(),
+            t.day,
+            t.hour,
+            t.minute,
+            t.second,
+            t.year
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_second_has_its_calendar_shape() {
+        // The zone of the machine is not known, so only what holds in every zone is asserted.
+        let t = LocalTime::from_unix(1_795_362_183, 845_971_353);
+        assert_eq!((t.year, t.month, t.second), (2026, 11, 3));
+        assert_eq!(t.nanos, 845_971_353);
+        let text = t.ctime().to_string();
+        assert_eq!(text.len(), 24);
+        assert!(text.ends_with(":03 2026"), "{text}");
+        assert!(text.contains(" Nov 2"), "{text}");
+    }
+}
