@@ -1,3 +1,29 @@
-//! See Cargo.toml for what this crate is.
+//! VRRP as a sans-IO state machine (layer L2).
+//!
+//! In: a [`Config`], time as [`net_types::Instant`], and [`Input`]s: adverts, link facts, tracker results, reload, shutdown.
+//! Out: [`Output`]s in the order anyone outside can observe them: adverts, addresses, routes, rules, ARP/NA, notifies, log notices.
+//! Who may use it: keepalived-rs (its `vrrp::lower` makes the Config, its `vrrp::run` is the loop) and tests.
+//! Answers to: RFC 9568, RFC 3768, keepalived-behaviour.md section 4 and 10 (keepalived 2.3.3).
+//!
+//! ```text
+//! Config ─▶ Router ─▶ instance (INIT, BACKUP, MASTER, FAULT) ─▶ sync group ─▶ queue of Outputs
+//!             ▲ Input(now)            ▲ timers (one table)
+//! ```
 #![no_std]
+#![deny(missing_docs)]
 extern crate alloc;
+
+pub mod config;
+pub mod input;
+pub mod notice;
+pub mod output;
+mod router;
+pub mod stats;
+pub mod status;
+
+pub use config::{Config, GroupId, IfId, InstanceId, Object, SocketId, TrackerId};
+pub use input::Input;
+pub use notice::Notice;
+pub use output::{Notify, Output};
+pub use router::Router;
+pub use status::State;

@@ -1,0 +1,143 @@
+//! What must happen. The shell does these things in the order they come out.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::config::{GroupId, IfId, InstanceId, Object};
+use crate::notice::Notice;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send an advert through the instance's socket; drop it silently while that is not open.
+    /// A failure is logged as `(N): send advert error …`, except for priority 0 with the network unreachable.
+    Transmit(Transmit),
+    /// Add the object to the kernel. A failure is logged and comes back as [`crate::Input::Refused`].
+    Add(Object),
+    /// Remove the object from the kernel.
+    Remove {
+        /// What to remove.
+        object: Object,
+        /// It is a leftover of an earlier run that may not be there: its absence is no error.
+        leftover: bool,
+    },
+    /// Make the firewall drop packets from and to the addresses of the instance (not accepting them).
+    FirewallAdd(InstanceId),
+    /// Take the firewall entries of the instance away.
+    FirewallRemove(InstanceId),
+    /// Send one gratuitous ARP (IPv4) or unsolicited NA (IPv6) for `address` on `interface`.
+    Announce {
+        /// Where.
+        interface: IfId,
+        /// The address whose owner moved.
+        address: IpAddr,
+    },
+    /// Tell scripts, FIFO, SNMP, D-Bus and mail.
+    Notify(Notify),
+    /// Write a log line. The shell knows the text and leaves out details unless asked (`-D`).
+    Notice(Notice),
+    /// All ids in outputs before this one belong to the old configuration, all after it to the new one.
+    Reconfigured,
+    /// Shutdown is complete: nothing follows.
+    Done,
+}
+
+/// An advert to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Whose socket.
+    pub instance: InstanceId,
+    /// IPv4: a whole packet with its header (checksum left to the kernel). IPv6: the VRRP packet, its checksum left to the kernel.
+    pub bytes: Vec<u8>,
+    /// Source address for IPv6 (`IPV6_PKTINFO`); for IPv4 it stands in the header.
+    pub source: Option<IpAddr>,
+    /// Group or peer.
+    pub destination: IpAddr,
+    /// Hop limit for IPv6; for IPv4 it stands in the header.
+    pub hop_limit: u8,
+    /// The destination is a group: send with `MSG_DONTROUTE`.
+    pub multicast: bool,
+    /// The priority in the advert.
+    pub priority: u8,
+}
+
+/// Whom a notification is about and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notify {
+    /// An instance entered a state: specific script, generic script, FIFO, D-Bus, SNMP, mail.
+    Instance {
+        /// Who.
+        id: InstanceId,
+        /// The state entered.
+        state: NotifyState,
+        /// Effective priority, the last argument of the generic script.
+        priority: u8,
+    },
+    /// A group entered a state: the same ways, with priority 0.
+    Group {
+        /// Who.
+        id: GroupId,
+        /// The state entered.
+        state: NotifyState,
+    },
+    /// A master heard a lower priority: `notify_master_rx_lower_pri` and FIFO `MASTER_RX_LOWER_PRI`.
+    LowerPriority {
+        /// Who.
+        id: InstanceId,
+        /// Effective priority.
+        priority: u8,
+    },
+    /// The priority changed (`notify_priority_changes`): FIFO only, `MASTER_PRIORITY` or `BACKUP_PRIORITY`.
+    Priority {
+        /// Who.
+        id: InstanceId,
+        /// The instance is MASTER.
+        master: bool,
+        /// Effective priority.
+        priority: u8,
+    },
+    /// The state did not change over a reload, but FIFO readers want to know it (`fifo_write_vrrp_states_on_reload`).
+    InstanceFifo {
+        /// Who.
+        id: InstanceId,
+        /// Its state.
+        state: NotifyState,
+        /// Effective priority.
+        priority: u8,
+    },
+    /// The same for a group.
+    GroupFifo {
+        /// Who.
+        id: GroupId,
+        /// Its state.
+        state: NotifyState,
+    },
+}
+
+/// States that are notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyState {
+    /// `MASTER`
+    Master,
+    /// `BACKUP`
+    Backup,
+    /// `FAULT`
+    Fault,
+    /// `STOP`
+    Stop,
+    /// `DELETED`
+    Deleted,
+}
+
+impl NotifyState {
+    /// The word in script arguments and FIFO lines.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Master => "MASTER",
+            Self::Backup => "BACKUP",
+            Self::Fault => "FAULT",
+            Self::Stop => "STOP",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
