@@ -1,3 +1,22 @@
-//! See Cargo.toml for what this crate is.
+//! System calls behind safe functions (layer L3); the only crate of the workspace that may hold unsafe code.
+//!
+//! In: descriptors, net-types and netlink-wire values. Out: the same, with `std::io::Error` for what the kernel refused.
+//! It knows no protocol: no VRRP, no connection tracking, no log texts.
+//! Who may use it: daemon-rt and the daemons; never a core. Nothing here blocks unless its documentation says so, and every
+//! descriptor is close-on-exec and exposes `AsFd`, so that tokio's `AsyncFd` can wait for it.
+//! Answers to: the Linux manual pages named at each function, keepalived-behaviour.md (sockets: section 4.7).
+#![deny(missing_docs)]
 
+pub mod anon_fd;
+pub mod ifname;
 pub mod local_time;
+pub mod lock;
+pub mod netns;
+pub mod process;
+pub mod sched;
+pub mod signal;
+pub mod spawn;
+pub mod timer;
+pub mod users;
+
+mod syscall;
