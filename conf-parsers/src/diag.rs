@@ -68,6 +68,8 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// The original's sentence, without prefix and newline.
     pub text: String,
+    /// A plain log line (the original's log_message): a configuration test does not print it.
+    pub log: bool,
 }
 
 /// Who names the place: it decides the form of the prefix.
@@ -114,6 +116,7 @@ mod tests {
             class: Class::Ok,
             span: Some(Span { file, line, col: 0 }),
             text: "x".to_owned(),
+            log: false,
         };
         assert_eq!(
             render(&d(top, 3), &files, PrefixStyle::Reader),

@@ -315,15 +315,17 @@ impl<'a> Ctx<'a> {
             class,
             span,
             text: text.into(),
+            log: false,
         });
     }
 
-    /// A plain log line: no place, no influence on the verdict (the original's log_message).
+    /// A plain log line: no place, no influence on the verdict, not printed by a configuration test (the original's log_message).
     pub fn log(&mut self, text: impl Into<String>) {
         self.diagnostics.push(Diagnostic {
             class: Class::Ok,
             span: None,
             text: text.into(),
+            log: true,
         });
     }
 

@@ -131,6 +131,7 @@ fn message_text(d: &Diagnostic) -> String {
     let class = CLASSES.iter().position(|c| *c == d.class).unwrap_or(0);
     match d.span {
         Some(s) => format!("{class} {} {} {}", s.file.0, s.line, d.text),
+        None if d.log => format!("{class} log - {}", d.text),
         None => format!("{class} - - {}", d.text),
     }
 }
@@ -139,7 +140,7 @@ fn message_from(rest: &str) -> Option<Diagnostic> {
     let mut parts = rest.splitn(4, ' ');
     let class = *CLASSES.get(parts.next()?.parse::<usize>().ok()?)?;
     let (file, line) = (parts.next()?, parts.next()?);
-    let span = if file == "-" {
+    let span = if file == "-" || file == "log" {
         None
     } else {
         Some(Span {
@@ -152,5 +153,6 @@ fn message_from(rest: &str) -> Option<Diagnostic> {
         class,
         span,
         text: parts.next()?.to_owned(),
+        log: file == "log",
     })
 }

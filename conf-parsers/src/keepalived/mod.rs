@@ -3,6 +3,7 @@
 //! Two steps: [`read`] turns files into [`Lines`] (once, in the parent), [`parse`] turns lines into a model (once per process).
 
 pub mod engine;
+pub mod glob;
 pub mod keywords;
 pub mod lines;
 pub mod model;
@@ -10,6 +11,7 @@ pub mod number;
 pub mod reader;
 pub mod requote;
 pub mod script;
+pub mod text;
 pub mod validate;
 
 pub use engine::{Ctx, Exit, Flow, Line, Outcome, ParseOptions, Part, Word};
