@@ -9,14 +9,19 @@
 
 pub mod anon_fd;
 pub mod ifname;
+pub mod link_watch;
 pub mod local_time;
 pub mod lock;
+pub mod mcast;
 pub mod netns;
+pub mod nfnl;
 pub mod process;
 pub mod sched;
 pub mod signal;
 pub mod spawn;
 pub mod timer;
+pub mod udp_sock;
 pub mod users;
 
+mod sockopt;
 mod syscall;

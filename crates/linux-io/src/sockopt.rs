@@ -1,0 +1,41 @@
+//! Socket options that socket2 has no name for.
+#![expect(unsafe_code, reason = "setsockopt is a C interface")]
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::syscall::check;
+
+/// `SO_RCVBUFFORCE`: a receive buffer beyond the system's limit (needs CAP_NET_ADMIN). The kernel doubles `bytes`.
+pub(crate) fn set_receive_buffer_force(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    set(socket, libc::SO_RCVBUFFORCE, size(bytes))
+}
+
+/// `SO_SNDBUFFORCE`: the same for sending.
+pub(crate) fn set_send_buffer_force(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    set(socket, libc::SO_SNDBUFFORCE, size(bytes))
+}
+
+/// `SO_NO_CHECK`: send UDP datagrams over IPv4 without a checksum.
+pub(crate) fn set_no_check(socket: &impl AsFd, on: bool) -> io::Result<()> {
+    set(socket, libc::SO_NO_CHECK, on.into())
+}
+
+fn size(bytes: u32) -> libc::c_int {
+    libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX)
+}
+
+fn set(socket: &impl AsFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the value is a c_int and given with its size.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const value).cast(),
+            mem::size_of_val(&value) as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
