@@ -1,1 +1,63 @@
-fn main() {}
+//! `cargo xtask`: what a person does with this repository, one word each.
+
+mod demo;
+mod install;
+mod layers;
+mod pair;
+mod size;
+mod steps;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+type Result<T> = std::result::Result<T, String>;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo [MAKE MAKE]   two routers from the high-availability page; one fails, a session survives
+                     (MAKE is ours or original, for router 1 and router 2; default ours ours)
+  test               install what is needed, then run every check and test
+  pair               the high-availability page with every mix of ours and the originals
+  layers             check who depends on whom
+  size               build under OpenWrt's release profile and print the bytes of both daemons
+  install            only install what the tests need (Debian packages, the originals)
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["demo", makes @ ..] => demo::run(makes),
+        ["test"] => test::run(),
+        ["pair"] => pair::run(),
+        ["layers"] => layers::check(),
+        ["size"] => size::print(),
+        ["install"] => install::everything().map(drop),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The top folder of the repository.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .nth(2)
+        .map_or_else(|| here.clone(), PathBuf::from)
+}
+
+/// Where cargo puts what it builds.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

@@ -1,0 +1,70 @@
+//! The daemons under test: ours as built, or the originals in a directory tree of their own.
+
+use std::path::{Path, PathBuf};
+
+/// Which implementation a router runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    /// The binaries of this workspace.
+    Ours,
+    /// keepalived 2.3.3 and conntrackd 1.4.8.
+    Original,
+}
+
+/// Where both are found.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    ours: PathBuf,
+    original: Option<PathBuf>,
+}
+
+/// The environment variable that names the directory tree with the originals.
+pub const ORIGINAL_ROOT: &str = "HA_REFERENCE_ROOT";
+
+impl Programs {
+    /// `ours` is the folder with our two binaries. The originals are looked for where [`ORIGINAL_ROOT`] says.
+    #[must_use]
+    pub fn new(ours: &Path) -> Self {
+        let root = std::env::var_os(ORIGINAL_ROOT).map(PathBuf::from);
+        Self {
+            ours: ours.to_owned(),
+            original: root.filter(|r| r.join("usr/sbin/conntrackd").exists()),
+        }
+    }
+
+    /// The same, with the originals at `root`.
+    #[must_use]
+    pub fn with_originals(mut self, root: &Path) -> Self {
+        self.original = Some(root.to_owned());
+        self
+    }
+
+    /// The root of the originals, if they are here.
+    #[must_use]
+    pub fn original_root(&self) -> Option<&Path> {
+        self.original.as_deref()
+    }
+
+    /// Whether `make` can be run here.
+    #[must_use]
+    pub fn has(&self, make: Make) -> bool {
+        make == Make::Ours || self.original.is_some()
+    }
+
+    /// The words that start `program` (`keepalived` or `conntrackd`) of the given make.
+    #[must_use]
+    pub fn argv(&self, make: Make, program: &str, args: &[&str]) -> Vec<String> {
+        let mut argv = match (make, &self.original) {
+            (Make::Original, Some(root)) => {
+                vec![
+                    "chroot".to_owned(),
+                    root.display().to_string(),
+                    format!("/usr/sbin/{program}"),
+                ]
+            }
+            _ => vec![self.ours.join(program).display().to_string()],
+        };
+        argv.extend(args.iter().map(|&a| a.to_owned()));
+        argv
+    }
+}

@@ -1,0 +1,73 @@
+//! Every check and test, cheap ones first.
+
+use testkit::sut::ORIGINAL_ROOT;
+
+use crate::steps::{Steps, cargo, run as run_command};
+use crate::{Result, install, layers, size};
+
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::default();
+    let result = all(&mut steps);
+    steps.print();
+    result
+}
+
+fn all(steps: &mut Steps) -> Result<()> {
+    let mut originals = None;
+    steps.step("install", || {
+        originals = Some(install::everything()?);
+        Ok(())
+    })?;
+    let originals = originals.ok_or("no originals")?;
+    steps.step("format", || {
+        run_command(&mut cargo(&["fmt", "--all", "--check"]))
+    })?;
+    steps.step("layers", layers::check)?;
+    steps.step("lint", || {
+        run_command(&mut cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    steps.step("documentation", || {
+        let mut doc = cargo(&[
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+            "--locked",
+        ]);
+        run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    steps.step("tests", || {
+        let mut test = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+        run_command(test.env(ORIGINAL_ROOT, &originals))
+    })?;
+    steps.step("release build", || {
+        run_command(&mut cargo(&[
+            "build",
+            "--release",
+            "--quiet",
+            "--locked",
+            "-p",
+            "keepalived-rs",
+            "-p",
+            "conntrackd-rs",
+        ]))
+    })?;
+    // These two enter namespaces of their own, which the process that does so can not leave.
+    for (name, words) in [("pair, every mix", &["pair"][..]), ("demo", &["demo"][..])] {
+        steps.step(name, || {
+            let mut again = cargo(&["run", "--quiet", "--package", "xtask", "--"]);
+            run_command(again.args(words).env(ORIGINAL_ROOT, &originals))
+        })?;
+    }
+    steps.step("size", size::print)
+}
