@@ -1,0 +1,354 @@
+//! Objects to requests, attribute by attribute in the order libnetfilter_conntrack sends them.
+
+use alloc::vec::Vec;
+
+use super::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, SUBSYS_CONNTRACK, SUBSYS_EXPECT,
+};
+use crate::expect::{ExpAttr, Expect};
+use crate::nla::{nest, put};
+use crate::object::{Attr, Conntrack, SeqAdj};
+use crate::tuple::{AF_INET, AF_INET6, Known, Tuple, proto, status};
+
+/// What to do with a conntrack entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConntrackOp {
+    /// New entry; `EEXIST` when the tuple is taken.
+    Create,
+    /// Change of an existing entry; `ENOENT` when there is none.
+    Update,
+    /// Removal.
+    Delete,
+    /// Question whether it exists; the entry comes back as a message before the ack.
+    Get,
+}
+
+/// What to do with an expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpectOp {
+    /// New expectation.
+    Create,
+    /// Removal.
+    Delete,
+    /// Question whether it exists.
+    Get,
+}
+
+/// A request about one conntrack entry, ready to send; the answer carries `sequence`.
+/// `None` when the entry has no network protocol, which the kernel could not place.
+pub fn request(op: ConntrackOp, ct: &Conntrack, sequence: u32) -> Option<Vec<u8>> {
+    if !ct.orig.known.has(Known::L3) || !matches!(ct.orig.l3, AF_INET | AF_INET6) {
+        return None;
+    }
+    let (kind, flags) = match op {
+        ConntrackOp::Create => (0, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK),
+        ConntrackOp::Update => (0, NLM_F_REQUEST | NLM_F_ACK),
+        ConntrackOp::Delete => (2, NLM_F_REQUEST | NLM_F_ACK),
+        ConntrackOp::Get => (1, NLM_F_REQUEST | NLM_F_ACK),
+    };
+    let mut out = Vec::with_capacity(256);
+    header(
+        &mut out,
+        SUBSYS_CONNTRACK,
+        kind,
+        flags,
+        sequence,
+        ct.orig.l3,
+    );
+    conntrack(&mut out, ct);
+    finish(&mut out);
+    Some(out)
+}
+
+/// A request about one expectation. `None` when no tuple has a network protocol.
+pub fn request_expect(op: ExpectOp, exp: &Expect, sequence: u32) -> Option<Vec<u8>> {
+    let tuple = [&exp.master, &exp.expected]
+        .into_iter()
+        .find(|t| t.known.has(Known::L3) && matches!(t.l3, AF_INET | AF_INET6))?;
+    let (kind, flags) = match op {
+        ExpectOp::Create => (0, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK),
+        ExpectOp::Delete => (2, NLM_F_REQUEST | NLM_F_ACK),
+        ExpectOp::Get => (1, NLM_F_REQUEST | NLM_F_ACK),
+    };
+    let mut out = Vec::with_capacity(256);
+    header(&mut out, SUBSYS_EXPECT, kind, flags, sequence, tuple.l3);
+    expect(&mut out, exp);
+    finish(&mut out);
+    Some(out)
+}
+
+/// A dump of all conntrack entries ([`SUBSYS_CONNTRACK`]) or expectations ([`SUBSYS_EXPECT`]) of both families.
+pub fn dump_request(subsystem: u8, sequence: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(20);
+    header(
+        &mut out,
+        subsystem,
+        1,
+        NLM_F_REQUEST | NLM_F_DUMP,
+        sequence,
+        0,
+    );
+    finish(&mut out);
+    out
+}
+
+/// Removal of all expectations.
+pub fn expect_flush(sequence: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(20);
+    header(
+        &mut out,
+        SUBSYS_EXPECT,
+        2,
+        NLM_F_REQUEST | NLM_F_ACK,
+        sequence,
+        0,
+    );
+    finish(&mut out);
+    out
+}
+
+fn header(out: &mut Vec<u8>, subsystem: u8, kind: u8, flags: u16, sequence: u32, family: u8) {
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&u16::from_be_bytes([subsystem, kind]).to_ne_bytes());
+    out.extend_from_slice(&flags.to_ne_bytes());
+    out.extend_from_slice(&sequence.to_ne_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[family, 0, 0, 0]);
+}
+
+fn finish(out: &mut [u8]) {
+    let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
+    if let Some(slot) = out.first_chunk_mut() {
+        *slot = len.to_ne_bytes();
+    }
+}
+
+fn put_u32(out: &mut Vec<u8>, kind: u16, n: u32) {
+    put(out, kind, &n.to_be_bytes());
+}
+
+fn put_u16(out: &mut Vec<u8>, kind: u16, n: u16) {
+    put(out, kind, &n.to_be_bytes());
+}
+
+fn conntrack(out: &mut Vec<u8>, ct: &Conntrack) {
+    tuple(out, 1, &ct.orig, true);
+    if !ct.reply().known.is_empty() {
+        tuple(out, 2, ct.reply(), true);
+    }
+    if !ct.master().known.is_empty() {
+        tuple(out, 14, ct.master(), false);
+    }
+    if let Some(bits) = ct.status() {
+        put_u32(out, 3, bits | status::CONFIRMED);
+    }
+    if let Some(n) = ct.timeout() {
+        put_u32(out, 7, n);
+    }
+    if let Some(n) = ct.mark() {
+        put_u32(out, 8, n);
+    }
+    if let Some(n) = ct.secmark() {
+        put_u32(out, 17, n);
+    }
+    protoinfo(out, ct);
+    nat(out, ct, 6, ct.snat_addr(), ct.snat_port());
+    nat(out, ct, 13, ct.dnat_addr(), ct.dnat_port());
+    for (kind, adj) in [(15, ct.seq_adj_orig()), (16, ct.seq_adj_repl())] {
+        if let Some(adj) = adj {
+            seq_adj(out, kind, adj);
+        }
+    }
+    if let Some(name) = ct.helper() {
+        nest(out, 5, |out| {
+            put_text(out, 1, name);
+            if let Some(info) = ct.helper_info() {
+                put(out, 2, info);
+            }
+        });
+    }
+    if let Some(zone) = ct.zone() {
+        put_u16(out, 18, zone);
+    }
+    if let Some(words) = ct.labels() {
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+        put(out, 22, &bytes);
+    }
+    if let Some(s) = ct.synproxy() {
+        nest(out, 24, |out| {
+            put_u32(out, 1, s.isn);
+            put_u32(out, 2, s.its);
+            put_u32(out, 3, s.tsoff);
+        });
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, kind: u16, text: &str) {
+    let mut bytes = Vec::with_capacity(text.len().saturating_add(1));
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.push(0);
+    put(out, kind, &bytes);
+}
+
+fn seq_adj(out: &mut Vec<u8>, kind: u16, adj: SeqAdj) {
+    nest(out, kind, |out| {
+        put_u32(out, 1, adj.correction_pos);
+        put_u32(out, 2, adj.offset_before);
+        put_u32(out, 3, adj.offset_after);
+    });
+}
+
+fn tuple(out: &mut Vec<u8>, kind: u16, t: &Tuple, with_zone: bool) {
+    if !matches!(t.l3, AF_INET | AF_INET6) {
+        return;
+    }
+    nest(out, kind, |out| {
+        nest(out, 1, |out| {
+            if t.l3 == AF_INET {
+                put(out, 1, &t.src4());
+                put(out, 2, &t.dst4());
+            } else {
+                put(out, 3, &t.src);
+                put(out, 4, &t.dst);
+            }
+        });
+        nest(out, 2, |out| {
+            put(out, 1, &[t.l4]);
+            match t.l4 {
+                proto::UDP
+                | proto::TCP
+                | proto::SCTP
+                | proto::DCCP
+                | proto::GRE
+                | proto::UDPLITE => {
+                    put_u16(out, 2, t.sport);
+                    put_u16(out, 3, t.dport);
+                }
+                proto::ICMP => {
+                    put(out, 6, &[t.icmp_code()]);
+                    put(out, 5, &[t.icmp_type()]);
+                    put_u16(out, 4, t.sport);
+                }
+                proto::ICMPV6 => {
+                    put(out, 9, &[t.icmp_code()]);
+                    put(out, 8, &[t.icmp_type()]);
+                    put_u16(out, 7, t.sport);
+                }
+                _ => {}
+            }
+        });
+        if with_zone && t.known.has(Known::ZONE) {
+            put_u16(out, 3, t.zone);
+        }
+    });
+}
+
+fn protoinfo(out: &mut Vec<u8>, ct: &Conntrack) {
+    const TCP: Attr = Attr::TCP_STATE
+        .with(Attr::TCP_FLAGS_ORIG)
+        .with(Attr::TCP_FLAGS_REPL)
+        .with(Attr::TCP_WSCALE_ORIG)
+        .with(Attr::TCP_WSCALE_REPL);
+    const SCTP: Attr = Attr::SCTP_STATE
+        .with(Attr::SCTP_VTAG_ORIG)
+        .with(Attr::SCTP_VTAG_REPL);
+    const DCCP: Attr = Attr::DCCP_STATE.with(Attr::DCCP_ROLE).with(Attr::DCCP_SEQ);
+    let info = ct.protoinfo();
+    match ct.orig.l4 {
+        proto::TCP if ct.attrs().any(TCP) => nest(out, 4, |out| {
+            nest(out, 1, |out| {
+                if ct.has(Attr::TCP_STATE) {
+                    put(out, 1, &[info.state]);
+                }
+                if ct.has(Attr::TCP_FLAGS_ORIG) {
+                    put(out, 4, &info.flags_orig);
+                }
+                if ct.has(Attr::TCP_FLAGS_REPL) {
+                    put(out, 5, &info.flags_repl);
+                }
+                if ct.has(Attr::TCP_WSCALE_ORIG) {
+                    put(out, 2, &[info.wscale[0]]);
+                }
+                if ct.has(Attr::TCP_WSCALE_REPL) {
+                    put(out, 3, &[info.wscale[1]]);
+                }
+            });
+        }),
+        proto::SCTP if ct.attrs().any(SCTP) => nest(out, 4, |out| {
+            nest(out, 3, |out| {
+                if ct.has(Attr::SCTP_STATE) {
+                    put(out, 1, &[info.state]);
+                }
+                if let Some(tag) = ct.vtag_orig() {
+                    put_u32(out, 2, tag);
+                }
+                if let Some(tag) = ct.vtag_repl() {
+                    put_u32(out, 3, tag);
+                }
+            });
+        }),
+        proto::DCCP if ct.attrs().any(DCCP) => nest(out, 4, |out| {
+            nest(out, 2, |out| {
+                if ct.has(Attr::DCCP_STATE) {
+                    put(out, 1, &[info.state]);
+                }
+                if ct.has(Attr::DCCP_ROLE) {
+                    put(out, 2, &[info.role]);
+                }
+                if let Some(n) = ct.dccp_seq() {
+                    put(out, 3, &n.to_be_bytes());
+                }
+            });
+        }),
+        _ => {}
+    }
+}
+
+/// A translation nest. With a port known there is a port nest, which stays empty for other protocols than TCP and UDP.
+fn nat(out: &mut Vec<u8>, ct: &Conntrack, kind: u16, addr: Option<[u8; 16]>, port: Option<u16>) {
+    if addr.is_none() && port.is_none() {
+        return;
+    }
+    nest(out, kind, |out| {
+        if let Some(addr) = addr {
+            if ct.nat_l3() == AF_INET6 {
+                put(out, 4, &addr);
+            } else {
+                let [a, b, c, d, ..] = addr;
+                put(out, 1, &[a, b, c, d]);
+            }
+        }
+        if let Some(port) = port {
+            nest(out, 3, |out| {
+                if matches!(ct.orig.l4, proto::TCP | proto::UDP) {
+                    put_u16(out, 1, port);
+                    put_u16(out, 2, port);
+                }
+            });
+        }
+    });
+}
+
+fn expect(out: &mut Vec<u8>, exp: &Expect) {
+    for (kind, t, attr) in [
+        (2, &exp.expected, ExpAttr::EXPECTED),
+        (1, &exp.master, ExpAttr::MASTER),
+        (3, &exp.mask, ExpAttr::MASK),
+    ] {
+        if exp.set.has(attr) {
+            tuple(out, kind, t, false);
+        }
+    }
+    if exp.set.has(ExpAttr::TIMEOUT) {
+        put_u32(out, 4, exp.timeout);
+    }
+    if exp.set.has(ExpAttr::FLAGS) {
+        put_u32(out, 8, exp.flags);
+    }
+    if exp.set.has(ExpAttr::ZONE) {
+        put_u16(out, 7, exp.zone);
+    }
+    if let Some(name) = &exp.helper {
+        put_text(out, 6, name);
+    }
+}
