@@ -1,0 +1,62 @@
+//! Everything the engine wants done.
+
+use alloc::vec::Vec;
+
+use crate::input::{ClientId, LinkIndex, RequestId};
+use crate::notice::Notice;
+
+/// The netlink socket that a kernel request goes by. One each, all of family `NETLINK_NETFILTER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelSocket {
+    /// Table dumps at start and on request, into the internal cache.
+    Dump,
+    /// Table dump after lost events or when polling.
+    Resync,
+    /// Questions whether an entry exists.
+    Get,
+    /// Deletions of a flush; registered as origin.
+    Flush,
+    /// The dump that tells a flush what there is.
+    FlushDump,
+    /// Creations and deletions of a commit; registered as origin.
+    Commit,
+    /// Direct injection; registered as origin.
+    Inject,
+}
+
+/// One thing to do. The order of outputs is part of the protocol: do them in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send `bytes` as one datagram (or append them to the stream) on `link`, then report
+    /// [`crate::Input::Sent`] or [`crate::Input::SendFailed`].
+    Transmit {
+        /// The link.
+        link: LinkIndex,
+        /// The datagram.
+        bytes: Vec<u8>,
+    },
+    /// Send `message` (a complete netlink message whose sequence number is `id`) on `socket`; report what comes back as
+    /// [`crate::Input::KernelEntry`], [`crate::Input::KernelExpect`] and one [`crate::Input::KernelDone`].
+    Kernel {
+        /// The request's name.
+        id: RequestId,
+        /// Which socket.
+        socket: KernelSocket,
+        /// The bytes.
+        message: Vec<u8>,
+    },
+    /// Write `bytes` to an operator, then report [`crate::Input::ClientReady`] (or `ClientGone`).
+    Reply {
+        /// Who.
+        client: ClientId,
+        /// Text.
+        bytes: Vec<u8>,
+    },
+    /// The reply is complete: close the connection when all was written.
+    ReplyEnd {
+        /// Who.
+        client: ClientId,
+    },
+    /// Log it.
+    Log(Notice),
+}
