@@ -105,6 +105,9 @@ mod tests {
 
     #[test]
     fn mac_address_is_shown_in_hex() {
-        assert_eq!(MacAddr([0, 0, 0x5e, 0, 1, 51]).to_string(), "00:00:5e:00:01:33");
+        assert_eq!(
+            MacAddr([0, 0, 0x5e, 0, 1, 51]).to_string(),
+            "00:00:5e:00:01:33"
+        );
     }
 }

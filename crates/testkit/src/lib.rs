@@ -5,6 +5,7 @@
 //! Who may use it: tests and `cargo xtask`; never a shipped binary.
 
 pub mod link;
+pub mod need;
 pub mod node;
 pub mod pair;
 pub mod session;

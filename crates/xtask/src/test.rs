@@ -1,9 +1,10 @@
 //! Every check and test, cheap ones first.
 
+use testkit::need::SKIPPED;
 use testkit::sut::ORIGINAL_ROOT;
 
 use crate::steps::{Steps, cargo, run as run_command};
-use crate::{Result, install, layers, size};
+use crate::{Result, install, layers, size, target_dir};
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
@@ -47,8 +48,14 @@ fn all(steps: &mut Steps) -> Result<()> {
         run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     steps.step("tests", || {
+        let skipped = target_dir().join("skipped-tests");
+        // Left by an earlier run; absent at first.
+        let _absent = std::fs::remove_file(&skipped);
         let mut test = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-        run_command(test.env(ORIGINAL_ROOT, &originals))
+        let result = run_command(test.env(ORIGINAL_ROOT, &originals).env(SKIPPED, &skipped));
+        let list = std::fs::read_to_string(&skipped).unwrap_or_default();
+        println!("{} tests skipped\n{list}", list.lines().count());
+        result
     })?;
     steps.step("release build", || {
         run_command(&mut cargo(&[

@@ -1,0 +1,58 @@
+//! What a test needs of the machine, and what happens where it is missing: skip loudly, be counted, never in CI.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::sut::ORIGINAL_ROOT;
+
+/// The environment variable that names the file in which skipped tests are listed.
+pub const SKIPPED: &str = "SKIPPED_TESTS";
+
+/// Whether the calling test may go on as root. `false` after saying that it is skipped.
+///
+/// # Panics
+/// In CI, where nothing may be skipped.
+#[must_use]
+pub fn root(test: &str) -> bool {
+    nix::unistd::geteuid().is_root() || skip(test, "it needs root")
+}
+
+/// The root of the originals. `None` after saying that the calling test is skipped.
+///
+/// # Panics
+/// In CI, where nothing may be skipped.
+#[must_use]
+pub fn originals(test: &str) -> Option<PathBuf> {
+    let root = std::env::var_os(ORIGINAL_ROOT).map(PathBuf::from);
+    let found = root.filter(|r| r.join("usr/sbin/keepalived").exists());
+    if found.is_none() {
+        skip(
+            test,
+            &format!("it needs the originals ({ORIGINAL_ROOT}; `cargo xtask install` makes them)"),
+        );
+    }
+    found
+}
+
+/// Says that `test` is skipped and why. Always `false`.
+///
+/// # Panics
+/// In CI, where nothing may be skipped.
+pub fn skip(test: &str, why: &str) -> bool {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{test} can not run: {why}"
+    );
+    eprintln!("SKIPPED {test}: {why}");
+    if let Some(path) = std::env::var_os(SKIPPED) {
+        // A list that can not be written only makes the count smaller; the line above was printed.
+        if let Ok(mut list) = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+        {
+            drop(writeln!(list, "{test}: {why}"));
+        }
+    }
+    false
+}
