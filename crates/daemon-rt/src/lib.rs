@@ -7,4 +7,5 @@
 //! conntrack-tools' src/log.c, and getopt_long(3) as glibc implements it.
 #![deny(missing_docs)]
 
+pub mod cli;
 pub mod log;

@@ -1,0 +1,3 @@
+//! Command lines.
+
+pub mod getopt;

@@ -1,0 +1,4 @@
+//! Every text that operators or programs read, as the original prints it.
+
+pub mod usage;
+pub mod version;
