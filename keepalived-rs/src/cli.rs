@@ -258,12 +258,7 @@ pub fn stats_clear_signal() -> Option<Signal> {
 }
 
 /// Reads the command line. `program` is the name the program was called by.
-pub fn parse(
-    program: &str,
-    words: &[String],
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Parsed {
+pub fn parse(program: &str, words: &[String], out: &mut dyn Write, err: &mut dyn Write) -> Parsed {
     let mut options = Options::default();
     let mut reading = Getopt::new(TABLE, words);
     let mut bad = false;
@@ -326,9 +321,7 @@ fn missing(culprit: &Culprit) -> String {
 }
 
 fn requires_argument(key: Key) -> bool {
-    TABLE
-        .iter()
-        .any(|o| o.key == key && o.arg == Arg::Required)
+    TABLE.iter().any(|o| o.key == key && o.arg == Arg::Required)
 }
 
 /// Options that are answered before the rest of the line is read.
@@ -583,10 +576,7 @@ mod tests {
     fn bad_values_are_told_and_ignored() {
         let (parsed, _, err) = run(&["-S", "local9", "-u", "9"]);
         assert!(matches!(parsed, Parsed::Run(_)));
-        assert_eq!(
-            err,
-            "Invalid log facility 'local9'\n"
-        );
+        assert_eq!(err, "Invalid log facility 'local9'\n");
         let (_, _, err) = run(&["-u", "1000"]);
         assert_eq!(err, "Invalid --umask option 1000");
         let (_, out, _) = run(&["x", "y"]);

@@ -16,9 +16,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use conf_parsers::source::{
-    Errno, FileFacts, FileKind, Host, InterfaceFacts, Source, UserFacts,
-};
+use conf_parsers::source::{Errno, FileFacts, FileKind, Host, InterfaceFacts, Source, UserFacts};
 use linux_io::users;
 
 use names::NumberTable;
@@ -67,9 +65,7 @@ impl Source for System {
     }
 
     fn stat(&self, path: &str) -> Result<FileFacts, Errno> {
-        fs::metadata(path)
-            .map(|m| facts(&m))
-            .map_err(|e| errno(&e))
+        fs::metadata(path).map(|m| facts(&m)).map_err(|e| errno(&e))
     }
 
     fn lstat(&self, path: &str) -> Result<FileFacts, Errno> {
@@ -93,10 +89,8 @@ impl Source for System {
     }
 
     fn current_dir(&self) -> String {
-        std::env::current_dir().map_or_else(
-            |_| "/".to_owned(),
-            |dir| dir.to_string_lossy().into_owned(),
-        )
+        std::env::current_dir()
+            .map_or_else(|_| "/".to_owned(), |dir| dir.to_string_lossy().into_owned())
     }
 }
 
@@ -229,9 +223,10 @@ mod tests {
         assert!(!system.host_name().is_empty());
         let n = system.random(3, 5);
         assert!((3..=5).contains(&n));
-        assert_eq!(system.resolve("127.0.0.1", "80").unwrap(), [
-            "127.0.0.1:80".parse().unwrap()
-        ]);
+        assert_eq!(
+            system.resolve("127.0.0.1", "80").unwrap(),
+            ["127.0.0.1:80".parse().unwrap()]
+        );
         assert_eq!(system.iproute_name("rt_tables", "main"), Some(254));
     }
 }

@@ -6,22 +6,45 @@
 //! Answers to: keepalived-behaviour.md sections 1, 2 and 10 (keepalived 2.3.3 core/main.c).
 
 pub mod cli;
+pub mod config;
 pub mod host;
 pub mod paths;
 pub mod text;
 
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
 /// Entry point of the binary.
-pub fn main() -> std::process::ExitCode {
+pub fn main() -> ExitCode {
     let mut words = std::env::args_os().map(|w| w.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_else(|| "keepalived".to_owned());
     let words: Vec<String> = words.collect();
-    match cli::parse(
+    let parsed = cli::parse(
         &program,
         &words,
         &mut std::io::stdout(),
         &mut std::io::stderr(),
-    ) {
+    );
+    match parsed {
         cli::Parsed::Exit(status) => status.into(),
-        cli::Parsed::Run(_) => std::process::ExitCode::FAILURE,
+        cli::Parsed::Run(options) => run(&options).into(),
     }
+}
+
+fn run(options: &cli::Options) -> u8 {
+    if options.config_test {
+        if let Some(log) = &options.config_test_log {
+            if let Err(e) = linux_io::process::output_to_file(Path::new(log)) {
+                let number = e.raw_os_error().unwrap_or(0);
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "Unable to open config-test log file {log} {number} - {e}"
+                );
+                return 1;
+            }
+        }
+        return config::test(&host::System::new(), options);
+    }
+    1
 }

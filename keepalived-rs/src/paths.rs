@@ -56,9 +56,17 @@ mod tests {
     #[test]
     fn words_go_before_the_last_dot() {
         for (name, words, expected) in [
-            ("/a.b/log.txt", &[Some("vrrp"), None, Some("I")][..], "/a.b/log_vrrp_I.txt"),
+            (
+                "/a.b/log.txt",
+                &[Some("vrrp"), None, Some("I")][..],
+                "/a.b/log_vrrp_I.txt",
+            ),
             ("/a.b/log", &[Some("vrrp")], "/a.b/log_vrrp"),
-            ("/var/keepalived.data", &[None, None], "/var/keepalived.data"),
+            (
+                "/var/keepalived.data",
+                &[None, None],
+                "/var/keepalived.data",
+            ),
         ] {
             assert_eq!(with_words(name, words), expected);
         }

@@ -108,13 +108,14 @@ pub fn stdio_to_null() -> io::Result<()> {
     )
 }
 
-/// Lets standard output and error be the file at `path` (created with mode 0644, appended to).
+/// Lets standard output and error be the file at `path` (created with mode 0644, appended to; a symbolic link is refused).
 pub fn output_to_file(path: &std::path::Path) -> io::Result<()> {
     stdio_to(
         &OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o644)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(path)?,
         &[1, 2],
     )

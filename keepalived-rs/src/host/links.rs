@@ -27,11 +27,7 @@ pub(super) fn all() -> Vec<InterfaceFacts> {
                 };
                 let sys = Path::new("/sys/class/net").join(&entry.interface_name);
                 let number = |file: &str| -> Option<u32> {
-                    fs::read_to_string(sys.join(file))
-                        .ok()?
-                        .trim()
-                        .parse()
-                        .ok()
+                    fs::read_to_string(sys.join(file)).ok()?.trim().parse().ok()
                 };
                 let index = u32::try_from(link.ifindex()).unwrap_or(0);
                 let loopback = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);

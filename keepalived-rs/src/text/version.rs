@@ -13,7 +13,8 @@ pub const VERSION: &str = "Keepalived v2.3.3 (03/30,2025)";
 pub const KERNEL: (u32, u32, u32) = (5, 4, 0);
 
 /// Words of `Config options:`. A word is added when what it promises works.
-pub const CONFIG_OPTIONS: &str = " VRRP VRRP_AUTH JSON OLD_CHKSUM_COMPAT FILE_LOGGING LOG_FILE_APPEND INIT=SYSV";
+pub const CONFIG_OPTIONS: &str =
+    " VRRP VRRP_AUTH JSON OLD_CHKSUM_COMPAT FILE_LOGGING LOG_FILE_APPEND INIT=SYSV";
 
 /// Words of `System options:`.
 pub const SYSTEM_OPTIONS: &str = " MEMFD_CREATE IPV6_MULTICAST_ALL F_OFD_SETLK GLOB_BRACE";
@@ -61,7 +62,9 @@ impl Kernel {
         let major = parts.next()?.parse().ok()?;
         let minor = parts.next()?.parse().ok()?;
         let rest = parts.next()?;
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         Some((major, minor, rest.get(..digits)?.parse().ok()?))
     }
 
@@ -104,8 +107,15 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (a, b, c) = KERNEL;
         // A git build of the original continues the first line after a comma, too.
-        writeln!(f, "{VERSION}, keepalived-rs {}\n", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "Copyright(C) 2026 the keepalived-rs authors, GPL-2.0-or-later\n")?;
+        writeln!(
+            f,
+            "{VERSION}, keepalived-rs {}\n",
+            env!("CARGO_PKG_VERSION")
+        )?;
+        writeln!(
+            f,
+            "Copyright(C) 2026 the keepalived-rs authors, GPL-2.0-or-later\n"
+        )?;
         writeln!(f, "Built with kernel headers for Linux {a}.{b}.{c}")?;
         writeln!(f, "Running on {}", self.kernel.line())?;
         if let Some(distro) = &self.distro {
@@ -165,7 +175,10 @@ mod tests {
 
     #[test]
     fn distro_name() {
-        assert_eq!(distro("A=1\nPRETTY_NAME=\"Debian 13\"\n"), Some("Debian 13"));
+        assert_eq!(
+            distro("A=1\nPRETTY_NAME=\"Debian 13\"\n"),
+            Some("Debian 13")
+        );
         assert_eq!(distro("PRETTY_NAME=x"), Some("x"));
         assert_eq!(distro(""), None);
     }

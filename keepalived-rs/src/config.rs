@@ -1,0 +1,186 @@
+//! Reading the configuration, telling what is wrong with it, and the configuration test (`-t`).
+//!
+//! In: a file name and the command line. Out: the consolidated lines every process parses, the parent's
+//! view of them, messages. The files are read once; each process parses the same lines.
+//! Answers to: keepalived-behaviour.md section 1 (exit codes), keepalived 2.3.3 core/main.c.
+
+use std::io::Write as _;
+
+use conf_parsers::diag::{Class, Diagnostic, PrefixStyle, render};
+use conf_parsers::keepalived::lines::Entry;
+use conf_parsers::keepalived::{
+    Lines, Outcome, ParseOptions, Part, ReadOptions, model, parse, read,
+};
+use conf_parsers::source::{Files, Host};
+use daemon_rt::log::{Priority, log};
+
+use crate::cli::Options;
+use crate::text::version::Kernel;
+
+/// Exit status: no configuration, or an include that had to succeed did not.
+pub const EXIT_NO_CONFIG: u8 = 6;
+
+/// The options of the command line that reading and parsing need.
+pub fn read_options(options: &Options) -> ReadOptions {
+    let node = Kernel::running().node;
+    ReadOptions {
+        config_id: options
+            .config_id
+            .clone()
+            .unwrap_or_else(|| node.split('.').next().unwrap_or("").to_owned()),
+        check_all_includes: options.all_config,
+    }
+}
+
+/// How a process parses; `reload` is true from the first SIGHUP on.
+pub fn parse_options(options: &Options, reload: bool) -> ParseOptions {
+    ParseOptions {
+        config_test: options.config_test,
+        log_detail: options.log_detail > 0,
+        reload,
+        namespace_from_command_line: options.namespace.clone(),
+        umask_from_command_line: options.umask.is_some(),
+    }
+}
+
+/// The configuration file to read.
+pub fn file_name(options: &Options) -> String {
+    options
+        .config_file
+        .clone()
+        .unwrap_or_else(crate::paths::default_config)
+}
+
+/// Tells the diagnostics: in a configuration test those that are problems go to stderr as they are;
+/// otherwise all go to the log.
+pub fn tell(diagnostics: &[Diagnostic], files: &Files, style: PrefixStyle, config_test: bool) {
+    for diagnostic in diagnostics {
+        let text = render(diagnostic, files, style);
+        if !config_test {
+            log(Priority::Info, format_args!("{text}"));
+        } else if !diagnostic.log {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+    }
+}
+
+/// The messages of reading, for when there is nothing to parse.
+fn messages(lines: &Lines) -> Vec<Diagnostic> {
+    lines
+        .entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Message(d) | Entry::IncludeMessage(d) => Some(d.clone()),
+            Entry::Line { .. } => None,
+        })
+        .collect()
+}
+
+/// Why the configuration cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// The exit status to end with.
+    pub status: u8,
+}
+
+/// What reading and the parent's parse left.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The consolidated lines.
+    pub lines: Lines,
+    /// The parent's parse.
+    pub outcome: Outcome,
+}
+
+/// Reads the files and parses them as the parent does, telling what is wrong.
+pub fn load(host: &dyn Host, options: &Options, reload: bool) -> Result<Loaded, Unusable> {
+    let lines = read(host, &file_name(options), &read_options(options));
+    if !lines.opened {
+        let messages = messages(&lines);
+        tell(
+            &messages,
+            &lines.files,
+            PrefixStyle::Reader,
+            options.config_test,
+        );
+        let worst = messages.iter().map(|d| d.class).max().unwrap_or(Class::Ok);
+        let status = if options.config_test {
+            worst.test_exit_status()
+        } else {
+            EXIT_NO_CONFIG
+        };
+        return Err(Unusable { status });
+    }
+    let outcome = parse(
+        &lines,
+        Part::Parent,
+        host,
+        &parse_options(options, reload),
+        None,
+    );
+    tell(
+        &outcome.diagnostics,
+        &lines.files,
+        PrefixStyle::Reader,
+        options.config_test,
+    );
+    if let Some(status) = outcome.exit {
+        return Err(Unusable { status });
+    }
+    if lines.include_failed {
+        return Err(Unusable {
+            status: EXIT_NO_CONFIG,
+        });
+    }
+    Ok(Loaded { lines, outcome })
+}
+
+/// Parses the lines as a child does, telling what is wrong.
+pub fn parse_child(
+    lines: &Lines,
+    part: Part,
+    host: &dyn Host,
+    options: &Options,
+    reload: bool,
+    inherited: Option<&model::Global>,
+) -> Outcome {
+    let outcome = parse(
+        lines,
+        part,
+        host,
+        &parse_options(options, reload),
+        inherited,
+    );
+    tell(
+        &outcome.diagnostics,
+        &lines.files,
+        PrefixStyle::Copy,
+        options.config_test,
+    );
+    outcome
+}
+
+/// `-t`: every part parses, every part's problems are told; the exit status is that of the highest class.
+pub fn test(host: &dyn Host, options: &Options) -> u8 {
+    let loaded = match load(host, options, false) {
+        Ok(loaded) => loaded,
+        Err(unusable) => return unusable.status,
+    };
+    let mut worst = loaded.outcome.worst;
+    for part in [Part::Checker, Part::Vrrp, Part::Bfd] {
+        let outcome = parse_child(
+            &loaded.lines,
+            part,
+            host,
+            options,
+            false,
+            Some(&loaded.outcome.model.global),
+        );
+        worst = worst.max(outcome.worst);
+        if let Some(status) = outcome.exit {
+            return status;
+        }
+    }
+    worst.test_exit_status()
+}
