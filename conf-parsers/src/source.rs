@@ -133,6 +133,8 @@ pub struct InterfaceFacts {
     pub base_index: Option<u32>,
     /// Index of the VRF master, if any.
     pub vrf_index: Option<u32>,
+    /// Routing table, if the interface is a VRF master.
+    pub vrf_table: Option<u32>,
     /// Addresses with prefix length.
     pub addresses: Vec<net_types::Prefix>,
 }

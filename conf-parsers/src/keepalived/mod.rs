@@ -4,6 +4,8 @@
 
 pub mod engine;
 pub mod glob;
+pub mod interfaces;
+pub mod iproute_names;
 pub mod keywords;
 pub mod lines;
 pub mod model;
@@ -12,6 +14,7 @@ pub mod reader;
 pub mod requote;
 pub mod script;
 pub mod text;
+pub mod sockaddr;
 pub mod validate;
 
 pub use engine::{Ctx, Exit, Flow, Line, Outcome, ParseOptions, Part, Word};

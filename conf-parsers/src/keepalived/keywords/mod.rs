@@ -2,8 +2,14 @@
 //!
 //! A family of blocks contributes a `pub static ROOTS: &[Root]`; [`roots`] lists the families in the original's order.
 
+pub mod address;
+mod encap;
 pub mod global;
 pub mod lvs;
+mod nexthop;
+pub mod route;
+mod route_metric;
+pub mod rule;
 pub mod top;
 pub mod vrrp;
 
@@ -21,4 +27,10 @@ pub struct Scratch {
     pub vrrp: vrrp::VrrpScratch,
     /// Of the LVS, checker and BFD blocks.
     pub lvs: lvs::LvsScratch,
+    /// Interfaces that the text names and the system lacks.
+    pub interfaces: super::interfaces::MissingInterfaces,
+    /// Names of the `track_group` blocks read so far; static addresses, routes and rules refer to them.
+    pub static_track_groups: std::collections::BTreeSet<Box<str>>,
+    /// Preferences for rules without one.
+    pub rule_preferences: rule::NextPreference,
 }
