@@ -13,8 +13,8 @@ pub mod number;
 pub mod reader;
 pub mod requote;
 pub mod script;
-pub mod text;
 pub mod sockaddr;
+pub mod text;
 pub mod validate;
 
 pub use engine::{Ctx, Exit, Flow, Line, Outcome, ParseOptions, Part, Word};
