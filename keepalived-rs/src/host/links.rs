@@ -44,6 +44,7 @@ pub(super) fn all() -> Vec<InterfaceFacts> {
                     },
                     base_index: number("iflink").filter(|base| *base != index && *base != 0),
                     vrf_index: None,
+                    vrf_table: None,
                     addresses: Vec::new(),
                     name: entry.interface_name,
                 });
