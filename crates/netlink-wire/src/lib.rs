@@ -19,6 +19,9 @@ pub mod rule;
 
 mod read;
 
+#[cfg(test)]
+mod golden;
+
 pub use address::Address;
 pub use event::Event;
 pub use framing::{Batch, Header, Message, Messages, Reply};
