@@ -8,4 +8,10 @@
 #![deny(missing_docs)]
 
 pub mod cli;
+pub mod dump_file;
+pub mod fifo;
 pub mod log;
+pub mod pidfile;
+pub mod script;
+pub mod script_security;
+pub mod signals;
