@@ -259,8 +259,8 @@ pub struct Instance {
     pub nopreempt: bool,
     /// `preempt_delay`; zero for none.
     pub preempt_delay: Duration,
-    /// `timer_expired_backup`.
-    pub timer_expired_backup: bool,
+    /// `timer_expired_backup`: the highest priority another router may have, 1 to 254.
+    pub timer_expired_backup: Option<u8>,
     /// `lower_prio_no_advert`.
     pub lower_prio_no_advert: bool,
     /// `higher_prio_send_advert`.
@@ -275,8 +275,6 @@ pub struct Instance {
     pub destination: Destination,
     /// `mcast_src_ip` or `unicast_src_ip`.
     pub source: Option<IpAddr>,
-    /// `track_src_ip`: FAULT when the configured source is not on the interface.
-    pub track_source: bool,
     /// TTL or hop limit of adverts: 255, or `unicast_ttl`.
     pub ttl: u8,
     /// `check_unicast_src`, own or global, or any peer has TTL bounds.

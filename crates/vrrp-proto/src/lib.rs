@@ -14,12 +14,21 @@
 extern crate alloc;
 
 pub mod config;
+mod facts;
+mod garp;
 pub mod input;
+mod instance;
 pub mod notice;
 pub mod output;
+mod receive;
 mod router;
+mod start;
 pub mod stats;
 pub mod status;
+mod sync_group;
+mod timers;
+mod transition;
+pub mod wire;
 
 pub use config::{Config, GroupId, IfId, InstanceId, Object, SocketId, TrackerId};
 pub use input::Input;

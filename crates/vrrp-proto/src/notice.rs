@@ -92,6 +92,8 @@ pub enum InstanceNotice {
     Entering(NotifyState),
     /// `Entering STATE STATE (init)`
     EnteringInit(NotifyState),
+    /// `entering FAULT state`, at start and reload
+    FaultAtStart,
     /// `(N): entering FAULT state due to script S`
     FaultScript(TrackerId),
     /// `(N): entering FAULT state (interface I down)`

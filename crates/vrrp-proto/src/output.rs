@@ -32,6 +32,13 @@ pub enum Output {
         /// The address whose owner moved.
         address: IpAddr,
     },
+    /// Have the sockets for gratuitous ARP (any IPv4 instance) and unsolicited NA (any IPv6 instance) open, or close them.
+    OpenAnnouncers {
+        /// Gratuitous ARP is needed.
+        arp: bool,
+        /// Unsolicited NA is needed.
+        na: bool,
+    },
     /// Tell scripts, FIFO, SNMP, D-Bus and mail.
     Notify(Notify),
     /// Write a log line. The shell knows the text and leaves out details unless asked (`-D`).

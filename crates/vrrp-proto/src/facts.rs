@@ -1,0 +1,415 @@
+//! From facts to consequences: links, addresses and trackers decide on FAULT and on the priority.
+//!
+//! A fault is never counted: after each change the named reasons are looked up again in the facts, so that no order of
+//! events can leave one behind.
+
+use core::net::IpAddr;
+
+use net_types::{Family, Instant};
+
+use crate::config::{
+    Destination, IfId, InstanceId, LinkFacts, TrackSource, TrackerId, TrackerKind, TrackerState,
+};
+use crate::notice::{InstanceNotice, Notice};
+use crate::output::{Notify, Output};
+use crate::router::Router;
+use crate::status::{FaultReason, State};
+use crate::timers::Timer;
+
+/// A tracked file's contribution at or below this means FAULT.
+const FILE_FAULT: i32 = -254;
+/// The most a tracked file adds.
+const FILE_MOST: i32 = 253;
+
+impl Router {
+    /// Calls `found` for every reason that keeps the instance in FAULT.
+    pub(crate) fn fault_reasons(&self, id: InstanceId, found: &mut dyn FnMut(FaultReason)) {
+        let config = &self.config.instances[id.index()];
+        if config.config_error {
+            found(FaultReason::ConfigError);
+        }
+        if config.duplicate_vrid {
+            found(FaultReason::DuplicateVrid);
+        }
+        if !config.dont_track_primary {
+            if let Some(own) = config.interface.filter(|i| !self.links[i.index()].up) {
+                found(FaultReason::Interface(own));
+            }
+            let base = config
+                .configured_interface
+                .filter(|b| Some(*b) != config.interface);
+            if let Some(base) = base.filter(|i| !self.links[i.index()].up) {
+                found(FaultReason::BaseInterface(base));
+            }
+        }
+        if self.source_by_facts(id).is_none() {
+            found(FaultReason::NoSource(config.family));
+        }
+        for track in &config.tracks {
+            match track.source {
+                TrackSource::Interface(interface) => {
+                    if track.weight == 0 && self.links[interface.index()].up == track.reverse {
+                        found(FaultReason::Interface(interface));
+                    }
+                }
+                TrackSource::Tracker(tracker) => {
+                    let failed = match self.config.trackers[tracker.index()].state {
+                        TrackerState::Pending => false,
+                        TrackerState::Up => track.weight == 0 && track.reverse,
+                        TrackerState::Down => track.weight == 0 && !track.reverse,
+                        TrackerState::Value(v) => {
+                            file_effect(v, track.weight, track.reverse) <= FILE_FAULT
+                        }
+                    };
+                    if failed {
+                        found(FaultReason::Tracker(tracker));
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_faulty(&self, id: InstanceId) -> bool {
+        let mut any = false;
+        self.fault_reasons(id, &mut |_| any = true);
+        any
+    }
+
+    fn is_pending(&self, id: InstanceId) -> bool {
+        self.config.instances[id.index()].tracks.iter().any(|t| {
+            t.weight == 0
+                && matches!(t.source, TrackSource::Tracker(s)
+                    if self.config.trackers[s.index()].state == TrackerState::Pending)
+        })
+    }
+
+    /// Looks the flags up without acting on them: for start and reload.
+    pub(crate) fn look_up_faults(&mut self, id: InstanceId) {
+        let (faulty, pending) = (self.is_faulty(id), self.is_pending(id));
+        let source = self.source_by_facts(id);
+        let live = &mut self.live[id.index()];
+        live.faulty = faulty;
+        live.pending = pending;
+        live.source = source;
+    }
+
+    /// Where adverts come from: the configured source, else the interface's address.
+    fn source_by_facts(&self, id: InstanceId) -> Option<IpAddr> {
+        let config = &self.config.instances[id.index()];
+        if config.source.is_some() {
+            return config.source;
+        }
+        match config.family {
+            Family::V4 => {
+                let link = config.configured_interface.or(config.interface)?;
+                self.config.interfaces[link.index()].link.v4.map(IpAddr::V4)
+            }
+            Family::V6 => {
+                let link = config.transmit_interface.or(config.interface)?;
+                self.config.interfaces[link.index()].link.v6.map(IpAddr::V6)
+            }
+        }
+    }
+
+    /// The sum of base priority and weights.
+    fn total_by_facts(&self, id: InstanceId) -> i32 {
+        let config = &self.config.instances[id.index()];
+        let mut total = i32::from(config.priority);
+        for track in config.tracks.iter().filter(|t| t.weight != 0) {
+            let sign = if track.reverse { -1 } else { 1 };
+            let up = match track.source {
+                TrackSource::Interface(interface) => self.links[interface.index()].up,
+                TrackSource::Tracker(tracker) => {
+                    match self.config.trackers[tracker.index()].state {
+                        TrackerState::Pending => continue,
+                        TrackerState::Up => true,
+                        TrackerState::Down => false,
+                        TrackerState::Value(v) => {
+                            let effect = file_effect(v, track.weight, track.reverse);
+                            if effect > FILE_FAULT {
+                                total = total.saturating_add(effect.min(FILE_MOST));
+                            }
+                            continue;
+                        }
+                    }
+                }
+            };
+            if up == (track.weight > 0) {
+                total = total.saturating_add(track.weight.saturating_mul(sign));
+            }
+        }
+        total
+    }
+
+    /// Recomputes the effective priority; a running master-down time shifts with the skew.
+    pub(crate) fn update_priority(&mut self, now: Instant, id: InstanceId) {
+        let i = id.index();
+        let config = &self.config.instances[i];
+        if config.priority == 255 {
+            return;
+        }
+        let total = self.total_by_facts(id);
+        let new = u8::try_from(total.clamp(1, 254)).unwrap_or(1);
+        let live = &mut self.live[i];
+        live.total = total;
+        let old = live.effective;
+        if old == new {
+            return;
+        }
+        live.effective = new;
+        let (later, earlier) = live.skew_shift(config, old);
+        live.down_time = live.down_time.saturating_add(later).saturating_sub(earlier);
+        let (state, priority_notify) = (live.state, config.notify_priority_changes);
+        self.say_of(id, InstanceNotice::Priority(old, new));
+        if state == State::Backup {
+            if let Some(at) = self.timers.get(Timer::Advert(id)) {
+                self.timers.set(Timer::Advert(id), (at + later) - earlier);
+            }
+        }
+        if priority_notify && self.started {
+            self.queue.push_back(Output::Notify(Notify::Priority {
+                id,
+                master: state == State::Master,
+                priority: new,
+            }));
+        }
+        let _ = now;
+    }
+
+    /// Acts on whatever changed for the instance.
+    pub(crate) fn refresh(&mut self, now: Instant, id: InstanceId) {
+        if !self.started {
+            return;
+        }
+        self.update_priority(now, id);
+        let i = id.index();
+        let (faulty, pending) = (self.is_faulty(id), self.is_pending(id));
+        let (was_faulty, was_pending) = (self.live[i].faulty, self.live[i].pending);
+        let source = self.source_by_facts(id);
+        // Without an IPv6 address the farewell can not be sent; an IPv4 one still can, with the old address.
+        if source.is_some() || self.config.instances[i].family == Family::V6 {
+            self.live[i].source = source;
+        }
+        self.live[i].faulty = faulty;
+        self.live[i].pending = pending;
+        if faulty && !was_faulty {
+            self.go_down(now, id);
+        } else if !faulty && (was_faulty || was_pending && !pending) {
+            self.try_up(now, id);
+        }
+        self.live[i].source = source;
+    }
+
+    fn go_down(&mut self, now: Instant, id: InstanceId) {
+        self.live[id.index()].wanted = State::Fault;
+        if self.live[id.index()].state == State::Master {
+            self.leave_master(now, id, true);
+        } else {
+            self.leave_fault(now, id);
+        }
+        self.sync_fault(now, id);
+    }
+
+    fn try_up(&mut self, now: Instant, id: InstanceId) {
+        let i = id.index();
+        let config = &self.config.instances[i];
+        if self.live[i].pending {
+            self.live[i].wanted = State::Backup;
+            if let Some(g) = self.group_of(id) {
+                self.groups[g.index()].state = State::Init;
+            }
+            return;
+        }
+        let live = &mut self.live[i];
+        if !(live.wanted == State::Master && config.priority == 255) {
+            live.wanted = State::Backup;
+        }
+        live.master_interval = config.advert_interval;
+        live.down_time = live.master_down(config);
+        if let Some(g) = self.group_of(id) {
+            if self.group_held_down(g) {
+                return;
+            }
+        }
+        let wanted = self.live[i].wanted;
+        if wanted == State::Master && !self.group_allows_master(id) {
+            self.live[i].wanted = State::Backup;
+        }
+        self.leave_fault(now, id);
+
+        // The master's ARP entry for us may be gone; without it its next adverts would be late.
+        let config = &self.config.instances[i];
+        if let (Destination::Unicast(_), Some(interface), Some(source)) = (
+            &config.destination,
+            config.configured_interface.or(config.interface),
+            self.live[i].source,
+        ) {
+            self.say_of(id, InstanceNotice::AnnouncingSource(source));
+            self.queue.push_back(Output::Announce {
+                interface,
+                address: source,
+            });
+        }
+        self.live[i].wanted = wanted;
+        if self.live[i].state == State::Master {
+            self.sync_master(now, id);
+        } else {
+            self.sync_backup(now, id);
+        }
+    }
+
+    /// New facts about an interface.
+    pub(crate) fn link_facts(&mut self, now: Instant, id: IfId, new: LinkFacts) {
+        let Some(interface) = self.config.interfaces.get_mut(id.index()) else {
+            return;
+        };
+        let old = core::mem::replace(&mut interface.link, new);
+        if !self.started {
+            let up = new.up && new.index.is_some();
+            self.links[id.index()] = crate::router::LiveLink { up, seen_up: up };
+            return;
+        }
+        if old == new {
+            return;
+        }
+        let gone = old.index.is_some() && old.index != new.index;
+        if gone {
+            self.say(Notice::InterfaceDeleted(id));
+            self.timers.clear(Timer::Link(id));
+            if self.links[id.index()].up {
+                self.set_link(now, id, false, false);
+            }
+            self.links[id.index()].seen_up = false;
+        }
+        if new.index.is_some() && old.index != new.index {
+            self.say(Notice::InterfaceAdded(id));
+        }
+        for (before, after) in [
+            (old.v4.map(IpAddr::V4), new.v4.map(IpAddr::V4)),
+            (old.v6.map(IpAddr::V6), new.v6.map(IpAddr::V6)),
+        ] {
+            match (before, after) {
+                (Some(a), None) => self.say(Notice::AddressDeassigned(id, a)),
+                (None, Some(a)) => self.say(Notice::AddressAssigned(id, a)),
+                _ => {}
+            }
+        }
+        self.link_flags(now, id, new.up && new.index.is_some());
+        self.refresh_users(now, id);
+    }
+
+    /// The kernel's up or down, before the delays.
+    fn link_flags(&mut self, now: Instant, id: IfId, up: bool) {
+        let link = self.links[id.index()];
+        let waiting = self.timers.get(Timer::Link(id)).is_some();
+        if link.up == up {
+            if waiting {
+                self.timers.clear(Timer::Link(id));
+                self.say(Notice::LinkDelayCancelled(id));
+            }
+            return;
+        }
+        if waiting {
+            return;
+        }
+        let interface = &self.config.interfaces[id.index()];
+        let delay = if up {
+            interface.up_delay
+        } else {
+            interface.down_delay
+        };
+        if link.seen_up && !delay.is_zero() {
+            self.timers.set(Timer::Link(id), now + delay);
+            self.say(Notice::LinkDelayed(id, up, delay));
+            return;
+        }
+        self.set_link(now, id, up, true);
+    }
+
+    /// A delayed link change counts now.
+    pub(crate) fn link_delay_over(&mut self, now: Instant, id: IfId) {
+        let link = self.config.interfaces[id.index()].link;
+        self.set_link(now, id, link.up && link.index.is_some(), true);
+        self.refresh_users(now, id);
+    }
+
+    fn set_link(&mut self, now: Instant, id: IfId, up: bool, say: bool) {
+        let link = &mut self.links[id.index()];
+        if link.up == up {
+            return;
+        }
+        link.up = up;
+        link.seen_up |= up;
+        if say {
+            self.say(Notice::Link(id, up));
+        }
+        if up {
+            self.refresh_users(now, id);
+            return;
+        }
+        self.refresh_users(now, id);
+        // The kernel drops routes through a downed interface without a word.
+        for instance in self.ids() {
+            let config = &self.config.instances[instance.index()];
+            let live = &mut self.live[instance.index()];
+            for (route, set) in config.routes.iter().zip(&mut live.routes_set) {
+                if route.interface == Some(id) {
+                    *set = false;
+                }
+            }
+        }
+    }
+
+    /// Looks at each instance that the interface concerns.
+    fn refresh_users(&mut self, now: Instant, id: IfId) {
+        for instance in self.ids() {
+            let config = &self.config.instances[instance.index()];
+            let uses = [
+                config.interface,
+                config.configured_interface,
+                config.transmit_interface,
+            ]
+            .contains(&Some(id))
+                || config
+                    .tracks
+                    .iter()
+                    .any(|t| t.source == TrackSource::Interface(id));
+            if uses {
+                self.refresh(now, instance);
+            }
+        }
+    }
+
+    /// A tracker has a new state.
+    pub(crate) fn tracker_state(&mut self, now: Instant, id: TrackerId, state: TrackerState) {
+        let Some(tracker) = self.config.trackers.get_mut(id.index()) else {
+            return;
+        };
+        if core::mem::replace(&mut tracker.state, state) == state {
+            return;
+        }
+        let bfd = tracker.kind == TrackerKind::Bfd;
+        for instance in self.ids() {
+            let tracks = &self.config.instances[instance.index()].tracks;
+            if tracks.iter().any(|t| t.source == TrackSource::Tracker(id)) {
+                if bfd && self.started {
+                    self.say_of(
+                        instance,
+                        InstanceNotice::TrackedBfd(id, state == TrackerState::Up),
+                    );
+                }
+                self.refresh(now, instance);
+            }
+        }
+    }
+}
+
+/// What a tracked file's value does to the priority; [`FILE_FAULT`] or less means FAULT.
+pub(crate) fn file_effect(value: i32, weight: i32, reverse: bool) -> i32 {
+    if weight == 0 {
+        let failed = (value != 0) != reverse;
+        return if failed { FILE_FAULT } else { 0 };
+    }
+    let sign = if reverse { -1 } else { 1 };
+    value.saturating_mul(weight).saturating_mul(sign)
+}
