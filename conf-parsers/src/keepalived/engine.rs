@@ -38,6 +38,47 @@ pub struct ParseOptions {
     pub namespace_from_command_line: Option<String>,
     /// `-u`, which makes `umask` lines ineffective.
     pub umask_from_command_line: bool,
+    /// Optional parts of the build.
+    pub features: Features,
+}
+
+/// A part that the original has only with a configure option; without it its keywords are unknown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Feature {
+    /// Polling of the link state (`--enable-linkbeat`; OpenWrt has it, Debian not).
+    Linkbeat = 1,
+    /// iptables and ipset names (OpenWrt has it, Debian not).
+    Iptables = 2,
+    /// Process tracking (`--disable-track-process`; Debian has it, OpenWrt not).
+    TrackProcess = 4,
+    /// BFD (Debian has it, OpenWrt not).
+    Bfd = 8,
+}
+
+/// A set of [`Feature`]s. The default is Debian's build.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Features(u8);
+
+impl Default for Features {
+    fn default() -> Self {
+        Self(0).with(Feature::TrackProcess).with(Feature::Bfd)
+    }
+}
+
+impl Features {
+    /// Adds one.
+    pub const fn with(self, feature: Feature) -> Self {
+        Self(self.0 | feature as u8)
+    }
+    /// Removes one.
+    pub const fn without(self, feature: Feature) -> Self {
+        Self(self.0 & !(feature as u8))
+    }
+    /// Whether it is there.
+    pub const fn has(self, feature: Feature) -> bool {
+        self.0 & feature as u8 != 0
+    }
 }
 
 /// The process must end now with this status (a word was missing).
@@ -158,6 +199,8 @@ pub struct Keyword {
     pub quoted: bool,
     /// Whether it has its effect.
     pub effect: Effect,
+    /// Known only with this part of the build.
+    pub feature: Option<Feature>,
 }
 
 /// The inside of a block.
@@ -178,6 +221,7 @@ pub const fn kw(name: &'static str, handler: Handler) -> Keyword {
         block: None,
         quoted: false,
         effect: Effect::Built,
+        feature: None,
     }
 }
 
@@ -189,6 +233,7 @@ pub const fn kw_quoted(name: &'static str, handler: Handler) -> Keyword {
         block: None,
         quoted: true,
         effect: Effect::Built,
+        feature: None,
     }
 }
 
@@ -204,10 +249,21 @@ pub const fn kw_block(
         block: Some(block),
         quoted: false,
         effect: Effect::Built,
+        feature: None,
     }
 }
 
 impl Keyword {
+    /// The same keyword, known only with a part of the build.
+    pub const fn only_with(self, feature: Feature) -> Self {
+        Self {
+            feature: Some(feature),
+            ..self
+        }
+    }
+    fn known(&self, features: Features) -> bool {
+        self.feature.is_none_or(|f| features.has(f))
+    }
     /// The same keyword, marked as read but without effect.
     pub const fn not_built(self) -> Self {
         Self {
@@ -586,10 +642,11 @@ impl<'a> Ctx<'a> {
             if self.skipped(&line, &mut need_begin).0 || self.brace(&line, &mut need_begin) {
                 continue;
             }
-            let root = roots
-                .iter()
-                .flat_map(|t| t.iter())
-                .find(|r| r.keyword.name == line.keyword() && self.present(r));
+            let root = roots.iter().flat_map(|t| t.iter()).find(|r| {
+                r.keyword.name == line.keyword()
+                    && r.keyword.known(self.options.features)
+                    && self.present(r)
+            });
             match root {
                 None => self.unknown(&line),
                 Some(root) if (root.active)(self.part, self.options.reload) => {
@@ -682,7 +739,11 @@ impl<'a> Ctx<'a> {
             if line.keyword() == "}" {
                 break;
             }
-            match block.keywords.iter().find(|k| k.name == line.keyword()) {
+            match block
+                .keywords
+                .iter()
+                .find(|k| k.name == line.keyword() && k.known(self.options.features))
+            {
                 None => self.unknown(&line),
                 Some(k) => self.enter(name, k, guard, &line)?,
             }

@@ -5,10 +5,12 @@ use crate::span::Span;
 /// A script with its arguments and the account it runs as.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Script {
-    /// Words; the first is the program, after checks with its full path.
+    /// Words; the first is the program as shown, after the check with its full path.
     pub args: Vec<String>,
-    /// Flags of the security check (`crate::keepalived::script` constants).
-    pub flags: u32,
+    /// What is really executed, if it differs from the first word (a link was resolved).
+    pub path: Option<String>,
+    /// Room for this many arguments that are added when it runs.
+    pub extra_args: usize,
     /// User number.
     pub uid: u32,
     /// Group number.

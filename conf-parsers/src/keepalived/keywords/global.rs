@@ -1,1 +1,0 @@
-//! Keywords of global_defs.
