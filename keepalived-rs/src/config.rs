@@ -7,6 +7,7 @@
 use std::io::Write as _;
 
 use conf_parsers::diag::{Class, Diagnostic, PrefixStyle, render};
+use conf_parsers::keepalived::engine::Features;
 use conf_parsers::keepalived::lines::Entry;
 use conf_parsers::keepalived::{
     Lines, Outcome, ParseOptions, Part, ReadOptions, model, parse, read,
@@ -40,6 +41,7 @@ pub fn parse_options(options: &Options, reload: bool) -> ParseOptions {
         reload,
         namespace_from_command_line: options.namespace.clone(),
         umask_from_command_line: options.umask.is_some(),
+        features: Features::default(),
     }
 }
 
@@ -168,19 +170,15 @@ pub fn test(host: &dyn Host, options: &Options) -> u8 {
         Err(unusable) => return unusable.status,
     };
     let mut worst = loaded.outcome.worst;
+    // The original tests in one process: what one part finds out about script accounts the next one knows.
+    let mut global = loaded.outcome.model.global;
     for part in [Part::Checker, Part::Vrrp, Part::Bfd] {
-        let outcome = parse_child(
-            &loaded.lines,
-            part,
-            host,
-            options,
-            false,
-            Some(&loaded.outcome.model.global),
-        );
+        let outcome = parse_child(&loaded.lines, part, host, options, false, Some(&global));
         worst = worst.max(outcome.worst);
         if let Some(status) = outcome.exit {
             return status;
         }
+        global = outcome.model.global;
     }
     worst.test_exit_status()
 }

@@ -1,6 +1,8 @@
 //! global_defs after the last line: defaults that need the system, conflicts between FIFOs.
 
+use crate::diag::Class;
 use crate::keepalived::engine::{Ctx, Flow, Part};
+use crate::keepalived::script::Verdict;
 
 /// Default of smtp_connect_timeout, µs.
 const SMTP_TIMEOUT: u64 = 30_000_000;
@@ -44,7 +46,32 @@ pub fn after(ctx: &mut Ctx<'_>) -> Flow {
         g.snmp_rs_stats_update_interval = g.snmp_vs_stats_update_interval;
     }
     fifo_conflicts(ctx);
+    if ctx.part == Part::Parent {
+        life_scripts(ctx);
+    }
     Ok(())
+}
+
+/// Checks the start and stop scripts; they are dropped if they must not run.
+fn life_scripts(ctx: &mut Ctx<'_>) {
+    let mut startup = ctx.model.global.startup_script.take();
+    let mut shutdown = ctx.model.global.shutdown_script.take();
+    let verdict = ctx
+        .check_script(&mut startup)
+        .with(ctx.check_script(&mut shutdown));
+    ctx.model.global.startup_script = startup;
+    ctx.model.global.shutdown_script = shutdown;
+    if !ctx.model.global.script_security && verdict.has(Verdict::IS_SCRIPT) {
+        let more = if verdict.has(Verdict::INSECURE) {
+            " There are insecure scripts."
+        } else {
+            ""
+        };
+        ctx.report(
+            Class::Security,
+            format!("SECURITY VIOLATION - start/shutdown scripts are being executed but script_security not enabled.{more}"),
+        );
+    }
 }
 
 /// The same FIFO for two purposes would get every line twice.
