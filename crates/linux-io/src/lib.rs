@@ -7,21 +7,30 @@
 //! Answers to: the Linux manual pages named at each function, keepalived-behaviour.md (sockets: section 4.7).
 #![deny(missing_docs)]
 
+pub mod announce;
 pub mod anon_fd;
 pub mod ifname;
+pub mod inotify;
 pub mod link_watch;
 pub mod local_time;
 pub mod lock;
 pub mod mcast;
 pub mod netns;
 pub mod nfnl;
+pub mod packet_sock;
 pub mod process;
+pub mod route_sock;
 pub mod sched;
 pub mod signal;
 pub mod spawn;
+pub mod sysctl;
 pub mod timer;
 pub mod udp_sock;
 pub mod users;
+pub mod vrrp_sock;
 
 mod sockopt;
 mod syscall;
+
+#[cfg(test)]
+mod lab;

@@ -27,11 +27,21 @@ fn size(bytes: u32) -> libc::c_int {
 }
 
 fn set(socket: &impl AsFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    set_int(socket, libc::SOL_SOCKET, option, value)
+}
+
+/// An option of any level whose value is an int.
+pub(crate) fn set_int(
+    socket: &impl AsFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the value is a c_int and given with its size.
     check(unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
+            level,
             option,
             (&raw const value).cast(),
             mem::size_of_val(&value) as libc::socklen_t,

@@ -195,6 +195,14 @@ impl Batch {
         &self.bytes
     }
 
+    /// The datagram in parts of at most `most` requests, each with their number.
+    pub fn parts(&self, most: u32) -> Parts<'_> {
+        Parts {
+            rest: &self.bytes,
+            most: most.max(1),
+        }
+    }
+
     /// Forgets the requests, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -213,6 +221,29 @@ impl Batch {
             seq = seq.wrapping_add(1);
             at = at.saturating_add(len.max(HEADER_LEN)).next_multiple_of(4);
         }
+    }
+}
+
+/// The parts of a batch, see [`Batch::parts`].
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    rest: &'a [u8],
+    most: u32,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = (&'a [u8], u32);
+
+    fn next(&mut self) -> Option<(&'a [u8], u32)> {
+        let mut walk = Messages::new(self.rest);
+        let mut count = 0;
+        while count < self.most && walk.next().is_some() {
+            count += 1;
+        }
+        let len = self.rest.len().saturating_sub(walk.rest().len());
+        let (part, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        (count > 0).then_some((part, count))
     }
 }
 
@@ -256,6 +287,17 @@ mod tests {
         assert_eq!(walk.next().unwrap().header.seq, 0);
         assert_eq!(walk.next(), None);
         assert!(walk.rest().is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_taken_in_parts() {
+        let mut batch = Batch::new();
+        for kind in 20..25 {
+            batch.push(kind, 0, |w| w.raw(&[1]));
+        }
+        let parts: Vec<_> = batch.parts(2).map(|(bytes, n)| (bytes.len(), n)).collect();
+        assert_eq!(parts, [(40, 2), (40, 2), (20, 1)]);
+        assert_eq!(Batch::new().parts(2).next(), None);
     }
 
     #[test]

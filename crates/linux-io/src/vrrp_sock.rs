@@ -1,0 +1,613 @@
+//! Raw sockets for VRRP: one that receives and one that sends, per interface (or local unicast address), family and protocol.
+//!
+//! Nothing here knows the protocol's bytes. IPv4 packets carry their IP header both ways; for IPv6 the kernel fills in the
+//! checksum at offset 6. Options and their order are those of the original (strace of keepalived 2.3.3).
+#![expect(
+    unsafe_code,
+    reason = "raw sockets and control messages are C interfaces"
+)]
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use net_types::{Family, IfIndex};
+use socket2::SockAddr;
+
+use crate::sockopt::set_int;
+use crate::syscall::{check, check_len, own};
+
+/// Internetwork control: the type of service and traffic class of adverts.
+const PRECEDENCE_INTERNETCONTROL: libc::c_int = 0xc0;
+/// `IP_FREEBIND` for IPv6 (`linux/in6.h`).
+const IPV6_FREEBIND: libc::c_int = 78;
+/// `linux/in6.h`; libc has it for some targets only.
+const IPV6_MULTICAST_ALL: libc::c_int = 29;
+/// Where the checksum stands in a VRRP packet.
+const CHECKSUM_OFFSET: libc::c_int = 6;
+const HOP_LIMIT: libc::c_int = 255;
+/// Room for the control messages that are asked for: packet info (20 bytes) and hop limit (4), each with a header.
+const CONTROL_WORDS: usize = 16;
+
+/// An interface to bind to.
+#[derive(Clone, Copy, Debug)]
+pub struct Device<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its number.
+    pub index: IfIndex,
+}
+
+/// What a pair of sockets is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec<'a> {
+    /// IP protocol: 112, or 51 with IPsec authentication.
+    pub protocol: u8,
+    /// Adverts to a group or to peers.
+    pub channel: Channel,
+    /// The interface. Needed for a group; for peers, packets of any interface are taken without it.
+    pub device: Option<Device<'a>>,
+    /// A VRF to bind to first, so that the local unicast address is found (peers only).
+    pub vrf: Option<Device<'a>>,
+    /// Receive buffer in bytes; 0 leaves the kernel's.
+    pub receive_buffer: u32,
+}
+
+/// How adverts travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// To this group.
+    Multicast(IpAddr),
+    /// From this local address to peers.
+    Unicast(IpAddr),
+}
+
+impl Channel {
+    /// The family of its address.
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::Multicast(a) | Self::Unicast(a) => Family::of(a),
+        }
+    }
+}
+
+/// Which step of opening a socket failed; the daemon has a log line for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `socket`
+    Open,
+    /// An option by its name, without `IP_` or `IPV6_` where both families have it, e.g. `MULTICAST_ALL`.
+    Option(&'static str),
+    /// `IP_ADD_MEMBERSHIP`, `IPV6_ADD_MEMBERSHIP`
+    Join,
+    /// `SO_BINDTODEVICE`
+    Device,
+    /// `SO_BINDTODEVICE` to the VRF.
+    Vrf,
+    /// `bind` to the group. Not fatal: it only keeps unicast packets away.
+    BindGroup,
+    /// `bind` to the local unicast address: the address is not there.
+    BindSource,
+}
+
+/// A step failed.
+#[derive(Debug)]
+pub struct OpenError {
+    /// Which.
+    pub step: Step,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}: {}", self.step, self.error)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+fn at<T>(step: Step, result: io::Result<T>) -> Result<T, OpenError> {
+    result.map_err(|error| OpenError { step, error })
+}
+
+/// The receiving socket. Non-blocking.
+#[derive(Debug)]
+pub struct Receiver {
+    fd: OwnedFd,
+    family: Family,
+}
+
+/// A packet, its bytes in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// How many bytes of the buffer it fills.
+    pub len: usize,
+    /// It was longer than the buffer.
+    pub cut: bool,
+    /// Sender.
+    pub source: IpAddr,
+    /// Destination in the IP header; `None` if the kernel did not tell.
+    pub destination: Option<IpAddr>,
+    /// The interface it came in by; `None` if the kernel did not tell.
+    pub interface: Option<IfIndex>,
+    /// Hop limit (IPv6; for IPv4 the header in the buffer tells).
+    pub hop_limit: Option<u8>,
+}
+
+impl Packet {
+    /// Whether it was sent to a group.
+    pub fn is_multicast(&self) -> bool {
+        self.destination.is_some_and(|d| d.is_multicast())
+    }
+}
+
+impl Receiver {
+    /// Opens the socket, joins the group or binds to the local address. Steps that only lose comfort are told to `warn`.
+    pub fn open(spec: &Spec<'_>, mut warn: impl FnMut(OpenError)) -> Result<Self, OpenError> {
+        let family = spec.channel.family();
+        let fd = at(Step::Open, socket(family, spec.protocol))?;
+        if spec.receive_buffer != 0 {
+            let bytes = libc::c_int::try_from(spec.receive_buffer).unwrap_or(libc::c_int::MAX);
+            let done = set_int(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes);
+            soft(at(Step::Option("RCVBUF"), done), &mut warn);
+        }
+        multicast_all_off(&fd, family)?;
+        match spec.channel {
+            Channel::Multicast(group) => {
+                let index = spec.device.map_or(0, |d| d.index.get());
+                at(Step::Join, join(&fd, group, index))?;
+                soft(at(Step::BindGroup, bind(&fd, group, index)), &mut warn);
+            }
+            Channel::Unicast(source) => {
+                if let Some(vrf) = spec.vrf {
+                    at(Step::Vrf, bind_device(&fd, vrf))?;
+                }
+                // The address may come later than the daemon.
+                let done = match family {
+                    Family::V4 => set_int(&fd, libc::IPPROTO_IP, libc::IP_FREEBIND, 1),
+                    Family::V6 => set_int(&fd, libc::IPPROTO_IPV6, IPV6_FREEBIND, 1),
+                };
+                soft(at(Step::Option("FREEBIND"), done), &mut warn);
+                let index = spec.device.map_or(0, |d| d.index.get());
+                at(Step::BindSource, bind(&fd, source, index))?;
+            }
+        }
+        match family {
+            Family::V4 => {
+                let done = set_int(&fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1);
+                soft(at(Step::Option("PKTINFO"), done), &mut warn);
+            }
+            Family::V6 => {
+                let done = set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1);
+                soft(at(Step::Option("RECVHOPLIMIT"), done), &mut warn);
+                let done = set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1);
+                soft(at(Step::Option("RECVPKTINFO"), done), &mut warn);
+            }
+        }
+        if let Some(device) = spec.device.or(spec.vrf) {
+            at(Step::Device, bind_device(&fd, device))?;
+        }
+        if family == Family::V6 {
+            at(Step::Option("CHECKSUM"), checksum_by_kernel(&fd))?;
+        }
+        Ok(Self { fd, family })
+    }
+
+    /// The next packet, `None` when none waits. Call it several times per wake-up, but not for ever: others wait too.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Packet>> {
+        let mut from = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+        let mut control = [0_u64; CONTROL_WORDS];
+        let mut part = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        // SAFETY: all-zero is a valid msghdr.
+        let mut header: libc::msghdr = unsafe { mem::zeroed() };
+        header.msg_name = from.as_mut_ptr().cast();
+        header.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = mem::size_of_val(&control) as _;
+        let got = loop {
+            // SAFETY: name, part and control are given with their sizes and live across the call.
+            match check_len(unsafe { libc::recvmsg(self.fd.as_raw_fd(), &mut header, 0) }) {
+                Ok(got) => break got,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(e) => return Err(e),
+            }
+        };
+        // SAFETY: the storage was zeroed and then filled by the kernel.
+        let source = source_of(unsafe { from.assume_init_ref() }).unwrap_or(match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        });
+        let mut packet = Packet {
+            len: got.min(buffer.len()),
+            cut: header.msg_flags & libc::MSG_TRUNC != 0,
+            source,
+            destination: None,
+            interface: None,
+            hop_limit: None,
+        };
+        read_control(&header, &mut packet);
+        Ok(Some(packet))
+    }
+}
+
+impl AsFd for Receiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Receiver {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// The sending socket. Non-blocking; it receives nothing.
+#[derive(Debug)]
+pub struct Sender {
+    fd: OwnedFd,
+}
+
+/// Where a packet goes and what the kernel cannot see in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Group or peer.
+    pub destination: IpAddr,
+    /// IPv6: source address. For IPv4 it stands in the packet's header.
+    pub source: Option<Ipv6Addr>,
+    /// IPv6: the interface to leave by (also scope of a link-local destination); `None`: as the routes tell.
+    pub interface: Option<IfIndex>,
+    /// IPv6 to a peer: the hop limit. To a group it is 255 by the socket's option.
+    pub hop_limit: Option<u8>,
+    /// `MSG_DONTROUTE`: only to directly connected networks.
+    pub direct: bool,
+}
+
+impl Sender {
+    /// Opens the socket. Steps that only lose comfort are told to `warn`.
+    pub fn open(spec: &Spec<'_>, mut warn: impl FnMut(OpenError)) -> Result<Self, OpenError> {
+        let family = spec.channel.family();
+        let multicast = matches!(spec.channel, Channel::Multicast(_));
+        let fd = at(Step::Open, socket(family, spec.protocol))?;
+        // It is never read: no memory for packets.
+        soft(
+            at(
+                Step::Option("RCVBUF"),
+                set_int(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, 0),
+            ),
+            &mut warn,
+        );
+        multicast_all_off(&fd, family)?;
+        let option = |name, v4, v6, value| {
+            let (level, number) = match family {
+                Family::V4 => (libc::IPPROTO_IP, v4),
+                Family::V6 => (libc::IPPROTO_IPV6, v6),
+            };
+            at(Step::Option(name), set_int(&fd, level, number, value))
+        };
+        match family {
+            Family::V4 => option("HDRINCL", libc::IP_HDRINCL, 0, 1)?,
+            Family::V6 => {
+                at(Step::Option("CHECKSUM"), checksum_by_kernel(&fd))?;
+                if multicast {
+                    option("MULTICAST_HOPS", 0, libc::IPV6_MULTICAST_HOPS, HOP_LIMIT)?;
+                }
+            }
+        }
+        if let Some(device) = spec.device.or(spec.vrf) {
+            at(Step::Device, bind_device(&fd, device))?;
+        }
+        if let (true, Some(device)) = (multicast, spec.device) {
+            at(
+                Step::Option("MULTICAST_IF"),
+                multicast_interface(&fd, family, device.index),
+            )?;
+            option(
+                "MULTICAST_LOOP",
+                libc::IP_MULTICAST_LOOP,
+                libc::IPV6_MULTICAST_LOOP,
+                0,
+            )?;
+        }
+        let name = if family == Family::V4 {
+            "TOS"
+        } else {
+            "TCLASS"
+        };
+        option(
+            name,
+            libc::IP_TOS,
+            libc::IPV6_TCLASS,
+            PRECEDENCE_INTERNETCONTROL,
+        )?;
+        soft(
+            at(Step::Option("ATTACH_FILTER"), receive_nothing(&fd)),
+            &mut warn,
+        );
+        Ok(Self { fd })
+    }
+
+    /// Sends one packet.
+    pub fn send(&self, packet: &[u8], route: &Route) -> io::Result<()> {
+        let scope = route.interface.map_or(0, IfIndex::get);
+        let to = SockAddr::from(socket_address(route.destination, scope));
+        let mut part = libc::iovec {
+            iov_base: packet.as_ptr().cast_mut().cast(),
+            iov_len: packet.len(),
+        };
+        let mut control = [0_u64; CONTROL_WORDS];
+        // SAFETY: all-zero is a valid msghdr.
+        let mut header: libc::msghdr = unsafe { mem::zeroed() };
+        header.msg_name = to.as_ptr().cast_mut().cast();
+        header.msg_namelen = to.len();
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        if let Some(source) = route.source {
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = mem::size_of_val(&control) as _;
+            let used = write_control(&header, source, scope, route.hop_limit);
+            header.msg_controllen = used as _;
+        }
+        let flags = if route.direct { libc::MSG_DONTROUTE } else { 0 };
+        // SAFETY: name, part and control are given with their sizes and live across the call; the kernel only reads them.
+        check_len(unsafe { libc::sendmsg(self.fd.as_raw_fd(), &header, flags) }).map(drop)
+    }
+}
+
+impl AsFd for Sender {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Sender {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+fn soft(done: Result<(), OpenError>, warn: &mut impl FnMut(OpenError)) {
+    if let Err(error) = done {
+        warn(error);
+    }
+}
+
+fn socket(family: Family, protocol: u8) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: takes no pointer.
+    own(unsafe {
+        libc::socket(
+            libc::c_int::from(family.af()),
+            kind,
+            libc::c_int::from(protocol),
+        )
+    })
+}
+
+/// Only packets of groups that this socket has joined.
+fn multicast_all_off(fd: &OwnedFd, family: Family) -> Result<(), OpenError> {
+    let done = match family {
+        Family::V4 => set_int(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0),
+        Family::V6 => match set_int(fd, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0) {
+            // Linux before 4.20.
+            Err(e) if e.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
+            done => done,
+        },
+    };
+    at(Step::Option("MULTICAST_ALL"), done)
+}
+
+fn checksum_by_kernel(fd: &OwnedFd) -> io::Result<()> {
+    /// `IPV6_CHECKSUM` (`linux/in6.h`): 7 on every architecture.
+    const IPV6_CHECKSUM: libc::c_int = 7;
+    set_int(fd, libc::IPPROTO_IPV6, IPV6_CHECKSUM, CHECKSUM_OFFSET)
+}
+
+fn socket_address(address: IpAddr, scope: u32) -> SocketAddr {
+    match address {
+        IpAddr::V4(a) => SocketAddrV4::new(a, 0).into(),
+        IpAddr::V6(a) => {
+            // The kernel wants the scope where it has a meaning and refuses to be contradicted elsewhere.
+            let local = a.is_unicast_link_local() || a.is_multicast();
+            SocketAddrV6::new(a, 0, 0, if local { scope } else { 0 }).into()
+        }
+    }
+}
+
+fn bind(fd: &OwnedFd, address: IpAddr, scope: u32) -> io::Result<()> {
+    let addr = SockAddr::from(socket_address(address, scope));
+    // SAFETY: the address is given with its size and lives across the call.
+    check(unsafe { libc::bind(fd.as_raw_fd(), addr.as_ptr().cast(), addr.len()) }).map(drop)
+}
+
+fn bind_device(fd: &OwnedFd, device: Device<'_>) -> io::Result<()> {
+    set_bytes(
+        fd,
+        libc::SOL_SOCKET,
+        libc::SO_BINDTODEVICE,
+        device.name.as_bytes(),
+    )
+}
+
+fn set_bytes(
+    fd: &OwnedFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &[u8],
+) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(value.len()).unwrap_or(0);
+    // SAFETY: the value is given with its size and lives across the call.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, value.as_ptr().cast(), len) })
+        .map(drop)
+}
+
+/// `struct ip_mreqn`: group, local address, interface.
+fn mreqn(group: Ipv4Addr, index: u32) -> [u8; 12] {
+    let mut request = [0; 12];
+    request[..4].copy_from_slice(&group.octets());
+    request[8..].copy_from_slice(&index.to_ne_bytes());
+    request
+}
+
+fn join(fd: &OwnedFd, group: IpAddr, index: u32) -> io::Result<()> {
+    match group {
+        IpAddr::V4(group) => set_bytes(
+            fd,
+            libc::IPPROTO_IP,
+            libc::IP_ADD_MEMBERSHIP,
+            &mreqn(group, index),
+        ),
+        IpAddr::V6(group) => {
+            // struct ipv6_mreq: group, interface.
+            let mut request = [0; 20];
+            request[..16].copy_from_slice(&group.octets());
+            request[16..].copy_from_slice(&index.to_ne_bytes());
+            set_bytes(fd, libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP, &request)
+        }
+    }
+}
+
+fn multicast_interface(fd: &OwnedFd, family: Family, index: IfIndex) -> io::Result<()> {
+    match family {
+        Family::V4 => {
+            let request = mreqn(Ipv4Addr::UNSPECIFIED, index.get());
+            set_bytes(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+        }
+        Family::V6 => {
+            let index = index.get().to_ne_bytes();
+            set_bytes(fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &index)
+        }
+    }
+}
+
+/// A packet filter that takes nothing.
+fn receive_nothing(fd: &OwnedFd) -> io::Result<()> {
+    // BPF_RET | BPF_K with 0 bytes.
+    let mut refuse = libc::sock_filter {
+        code: 0x06,
+        jt: 0,
+        jf: 0,
+        k: 0,
+    };
+    let program = libc::sock_fprog {
+        len: 1,
+        filter: &raw mut refuse,
+    };
+    let len = mem::size_of_val(&program) as libc::socklen_t;
+    // SAFETY: the program points at one instruction; both live across the call.
+    check(unsafe {
+        let value = (&raw const program).cast();
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            value,
+            len,
+        )
+    })
+    .map(drop)
+}
+
+fn source_of(storage: &libc::sockaddr_storage) -> Option<IpAddr> {
+    match libc::c_int::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the kernel filled a sockaddr_in, and the storage is large and aligned enough for it.
+            let addr = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
+            Some(Ipv4Addr::from(u32::from_be(addr.sin_addr.s_addr)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above, with a sockaddr_in6.
+            let addr = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
+            Some(Ipv6Addr::from(addr.sin6_addr.s6_addr).into())
+        }
+        _ => None,
+    }
+}
+
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the type of cmsg_len differs between C libraries"
+)]
+fn read_control(header: &libc::msghdr, packet: &mut Packet) {
+    // SAFETY: the header was filled by recvmsg and its control buffer still lives; the macros stay within it. Values are
+    // copied byte-wise, as they need not be aligned.
+    unsafe {
+        let mut item = libc::CMSG_FIRSTHDR(header);
+        while let Some(found) = item.as_ref() {
+            let data = libc::CMSG_DATA(found);
+            let room = (found.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+            match (found.cmsg_level, found.cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO)
+                    if room >= mem::size_of::<libc::in_pktinfo>() =>
+                {
+                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    let to = Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr));
+                    packet.destination = Some(to.into());
+                    packet.interface = u32::try_from(info.ipi_ifindex).ok().and_then(IfIndex::new);
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
+                    if room >= mem::size_of::<libc::in6_pktinfo>() =>
+                {
+                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
+                    packet.destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    // Signed in some C libraries' headers.
+                    packet.interface = IfIndex::new(info.ipi6_ifindex as u32);
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)
+                    if room >= mem::size_of::<libc::c_int>() =>
+                {
+                    let hops = data.cast::<libc::c_int>().read_unaligned();
+                    packet.hop_limit = u8::try_from(hops).ok();
+                }
+                _ => {}
+            }
+            item = libc::CMSG_NXTHDR(header, item);
+        }
+    }
+}
+
+/// Writes packet info and hop limit into the header's control buffer; how many bytes they take.
+fn write_control(
+    header: &libc::msghdr,
+    source: Ipv6Addr,
+    index: u32,
+    hop_limit: Option<u8>,
+) -> usize {
+    // SAFETY: all-zero is a valid in6_pktinfo.
+    let mut info: libc::in6_pktinfo = unsafe { mem::zeroed() };
+    info.ipi6_addr.s6_addr = source.octets();
+    info.ipi6_ifindex = index as _;
+    let info_len = mem::size_of_val(&info) as libc::c_uint;
+    let hops_len = mem::size_of::<libc::c_int>() as libc::c_uint;
+    // SAFETY: the control buffer is zeroed, aligned for headers and larger than both messages; the macros stay within it.
+    unsafe {
+        let mut used = libc::CMSG_SPACE(info_len) as usize;
+        let Some(first) = libc::CMSG_FIRSTHDR(header).as_mut() else {
+            return 0;
+        };
+        first.cmsg_level = libc::IPPROTO_IPV6;
+        first.cmsg_type = libc::IPV6_PKTINFO;
+        first.cmsg_len = libc::CMSG_LEN(info_len) as _;
+        libc::CMSG_DATA(first)
+            .cast::<libc::in6_pktinfo>()
+            .write_unaligned(info);
+        if let (Some(hops), Some(second)) = (hop_limit, libc::CMSG_NXTHDR(header, first).as_mut()) {
+            second.cmsg_level = libc::IPPROTO_IPV6;
+            second.cmsg_type = libc::IPV6_HOPLIMIT;
+            second.cmsg_len = libc::CMSG_LEN(hops_len) as _;
+            libc::CMSG_DATA(second)
+                .cast::<libc::c_int>()
+                .write_unaligned(libc::c_int::from(hops));
+            used = used.saturating_add(libc::CMSG_SPACE(hops_len) as usize);
+        }
+        used
+    }
+}
