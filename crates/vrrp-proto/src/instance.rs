@@ -131,11 +131,6 @@ impl Live {
         self.skew_at(config, self.effective)
     }
 
-    /// The least skew time there is.
-    pub(crate) fn least_skew(&self, config: &Instance) -> Duration {
-        self.skew_steps(config, 1)
-    }
-
     /// How much later (first) or earlier (second) the master counts as down when the priority changes from `old` to now.
     pub(crate) fn skew_shift(&self, config: &Instance, old: u8) -> (Duration, Duration) {
         let (old, new) = (self.skew_at(config, old), self.skew(config));

@@ -402,11 +402,8 @@ impl Router {
             }
             return;
         }
-        live.down_time = if target == State::Backup && live.wanted == State::Master {
-            live.master_interval + live.least_skew(config)
-        } else {
-            live.master_down(config)
-        };
+        // `state MASTER` without being owner changes nothing: a whole master-down time passes (observed with 2.3.3).
+        live.down_time = live.master_down(config);
         self.drop_leftovers(now, id, reload);
         let live = &mut self.live[i];
         let up = !live.faulty && target != State::Fault && !waiting;

@@ -6,6 +6,12 @@
 //! - on a segment without loss somebody is MASTER when the longest master-down time is over;
 //! - four intervals after all faults end there is exactly one MASTER.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;
