@@ -398,7 +398,8 @@ fn two_owners_sort_themselves_out() {
 
 #[test]
 fn refused_packets_are_counted_and_logged_once() {
-    let cases: [(&str, fn(&mut Vec<u8>), fn(&Check) -> bool); 8] = [
+    type Case = (&'static str, fn(&mut Vec<u8>), fn(&Check) -> bool);
+    let cases: [Case; 8] = [
         ("ttl", |b| b[8] = 254, |c| matches!(c, Check::Ttl(254))),
         (
             "version",
