@@ -34,6 +34,8 @@ pub enum Origin {
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Input<'a> {
+    /// Initialisation is complete and the loop begins: from now on messages are sent.
+    Started,
     /// The loop opened a netlink socket: events that carry this port id were caused by it.
     /// Send it once per socket of [`KernelSocket::Commit`], `Flush` and `Inject`.
     SocketOpened {
@@ -124,10 +126,14 @@ pub enum Input<'a> {
         /// Carrier.
         running: bool,
     },
-    /// The peer's TCP connection on a link began or ended: a half message is forgotten.
-    StreamReset {
+    /// The TCP connections of a link changed: a half message is forgotten.
+    StreamState {
         /// The link.
         link: LinkIndex,
+        /// The peer's connection to us stands.
+        accepted: bool,
+        /// Our connection to the peer stands.
+        connected: bool,
     },
     /// An operator's request. Every one ends with [`crate::Output::ReplyEnd`].
     Request {

@@ -13,17 +13,21 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
+mod cache;
 mod config;
 mod engine;
 mod filter;
 mod input;
+mod mode;
 mod notice;
 mod output;
+mod queue;
 mod request;
 mod stats;
+pub mod wire;
 
 pub use config::{Config, ConfigError, LinkConfig, LinkKind, Mode};
-pub use engine::Engine;
+pub use engine::{Engine, StartState};
 pub use filter::{AddressFilter, Filter, Policy, ProtocolSet};
 pub use input::{ClientId, Input, LinkIndex, Origin, RequestId};
 pub use notice::{Notice, Severity};

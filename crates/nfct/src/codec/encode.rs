@@ -10,6 +10,9 @@ use crate::nla::{nest, put};
 use crate::object::{Attr, Conntrack, SeqAdj};
 use crate::tuple::{AF_INET, AF_INET6, Known, Tuple, proto, status};
 
+/// `IP_CT_TCP_FLAG_BE_LIBERAL` of nf_conntrack_tcp.h.
+const TCP_BE_LIBERAL: u8 = 0x08;
+
 /// What to do with a conntrack entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConntrackOp {
@@ -55,7 +58,42 @@ pub fn request(op: ConntrackOp, ct: &Conntrack, sequence: u32) -> Option<Vec<u8>
         sequence,
         ct.orig.l3,
     );
-    conntrack(&mut out, ct);
+    conntrack(&mut out, ct, ct.reply());
+    finish(&mut out);
+    Some(out)
+}
+
+/// A request that puts a peer's entry into the kernel: [`ConntrackOp::Create`] with the mirrored original tuple as reply
+/// (the kernel applies the translation attributes to it itself) and without the status bit EXPECTED, which may not be set
+/// from outside. `timeout` replaces the entry's own; `liberal` asks the TCP tracker not to check windows, in both
+/// directions (it is ignored for other protocols).
+pub fn create_request(
+    ct: &Conntrack,
+    timeout: Option<u32>,
+    liberal: bool,
+    sequence: u32,
+) -> Option<Vec<u8>> {
+    if !ct.orig.known.has(Known::L3) || !matches!(ct.orig.l3, AF_INET | AF_INET6) {
+        return None;
+    }
+    let mut entry = ct.clone();
+    if let Some(seconds) = timeout {
+        entry.set_timeout(seconds);
+    }
+    if let Some(bits) = entry.status() {
+        entry.set_status(bits & !status::EXPECTED);
+    }
+    if liberal {
+        entry.set_protoinfo(Attr::TCP_FLAGS_ORIG.with(Attr::TCP_FLAGS_REPL), |info| {
+            for byte in info.flags_orig.iter_mut().chain(&mut info.flags_repl) {
+                *byte |= TCP_BE_LIBERAL;
+            }
+        });
+    }
+    let mut out = Vec::with_capacity(320);
+    let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
+    header(&mut out, SUBSYS_CONNTRACK, 0, flags, sequence, ct.orig.l3);
+    conntrack(&mut out, &entry, &ct.orig.mirrored());
     finish(&mut out);
     Some(out)
 }
@@ -131,10 +169,10 @@ fn put_u16(out: &mut Vec<u8>, kind: u16, n: u16) {
     put(out, kind, &n.to_be_bytes());
 }
 
-fn conntrack(out: &mut Vec<u8>, ct: &Conntrack) {
+fn conntrack(out: &mut Vec<u8>, ct: &Conntrack, reply: &Tuple) {
     tuple(out, 1, &ct.orig, true);
-    if !ct.reply().known.is_empty() {
-        tuple(out, 2, ct.reply(), true);
+    if !reply.known.is_empty() {
+        tuple(out, 2, reply, true);
     }
     if !ct.master().known.is_empty() {
         tuple(out, 14, ct.master(), false);

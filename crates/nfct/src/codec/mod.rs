@@ -9,7 +9,9 @@
 mod decode;
 mod encode;
 
-pub use encode::{ConntrackOp, ExpectOp, dump_request, expect_flush, request, request_expect};
+pub use encode::{
+    ConntrackOp, ExpectOp, create_request, dump_request, expect_flush, request, request_expect,
+};
 
 use crate::{Conntrack, Expect};
 
@@ -147,6 +149,7 @@ pub fn fuzz(bytes: &[u8]) {
         match message {
             Message::Conntrack(_, ct) => {
                 let _ = request(ConntrackOp::Create, &ct, 1);
+                let _ = create_request(&ct, Some(1), true, 1);
                 crate::print::conntrack_text(&mut text, &ct, 0);
                 crate::print::conntrack_xml(&mut text, &ct, 0);
                 let mut other = ct.clone();

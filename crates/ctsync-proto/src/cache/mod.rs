@@ -1,0 +1,289 @@
+//! A cache: entries in numbered slots with a hash over their flow.
+//!
+//! Slots live in pieces of fixed size, so that growing never copies and never doubles the memory.
+
+mod object;
+
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+pub(crate) use object::Object;
+
+use crate::queue::NodeId;
+use crate::stats::CacheCounters;
+
+/// Entries per piece.
+const PIECE: usize = 128;
+
+/// State of an entry; it decides the type of the message that tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Added.
+    New,
+    /// Updated at least once.
+    Alive,
+    /// Destroyed, kept until the peer knows.
+    Dead,
+}
+
+/// A cached object.
+#[derive(Debug)]
+pub(crate) struct Entry<T> {
+    pub(crate) object: T,
+    /// Second of the engine's clock when it was added.
+    pub(crate) created: u32,
+    /// Second of the last addition or update.
+    pub(crate) updated: u32,
+    /// Its place in a queue.
+    pub(crate) node: NodeId,
+    pub(crate) state: State,
+    /// Number (modulo 256) of the kernel dump that saw it last.
+    pub(crate) round: u8,
+}
+
+#[derive(Debug)]
+enum Slot<T> {
+    Free(u32),
+    Used(Entry<T>),
+}
+
+/// A cache of conntrack entries or expectations.
+#[derive(Debug)]
+pub(crate) struct Cache<T> {
+    pieces: Vec<Vec<Slot<T>>>,
+    free: u32,
+    index: HashTable<u32>,
+    hasher: FixedState,
+    limit: u32,
+    pub(crate) counters: CacheCounters,
+}
+
+const NIL: u32 = u32::MAX;
+
+fn place(slot: u32) -> (usize, usize) {
+    let slot = usize::try_from(slot).unwrap_or(usize::MAX);
+    (slot / PIECE, slot % PIECE)
+}
+
+impl<T: Object> Cache<T> {
+    pub(crate) fn new(limit: u32, seed: u64) -> Self {
+        Self {
+            pieces: Vec::new(),
+            free: NIL,
+            index: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            limit,
+            counters: CacheCounters::default(),
+        }
+    }
+
+    /// Entries, the dead ones that wait for their acknowledgement included.
+    pub(crate) fn total(&self) -> u32 {
+        u32::try_from(self.index.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Slots ever used: the bound of a cursor over the cache.
+    pub(crate) fn slots(&self) -> u32 {
+        let full = self.pieces.len().saturating_sub(1).saturating_mul(PIECE);
+        let last = self.pieces.last().map_or(0, Vec::len);
+        u32::try_from(full.saturating_add(last)).unwrap_or(NIL)
+    }
+
+    fn slot(&self, slot: u32) -> Option<&Slot<T>> {
+        let (piece, at) = place(slot);
+        self.pieces.get(piece)?.get(at)
+    }
+
+    fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<T>> {
+        let (piece, at) = place(slot);
+        self.pieces.get_mut(piece)?.get_mut(at)
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&Entry<T>> {
+        match self.slot(slot) {
+            Some(Slot::Used(entry)) => Some(entry),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Entry<T>> {
+        match self.slot_mut(slot) {
+            Some(Slot::Used(entry)) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// The slot of the entry of the same flow.
+    pub(crate) fn find(&self, object: &T) -> Option<u32> {
+        let hash = object.hash(&self.hasher);
+        self.index
+            .find(hash, |slot| {
+                self.get(*slot).is_some_and(|e| e.object.same(object))
+            })
+            .copied()
+    }
+
+    /// Adds an object whose flow is not cached. `None`, counted, when the cache is full.
+    pub(crate) fn add(&mut self, object: T, now: u32, round: u8) -> Option<u32> {
+        if self.total() >= self.limit {
+            self.counters.add_fail = self.counters.add_fail.wrapping_add(1);
+            self.counters.add_fail_full = self.counters.add_fail_full.wrapping_add(1);
+            return None;
+        }
+        let hash = object.hash(&self.hasher);
+        let entry = Slot::Used(Entry {
+            object,
+            created: now,
+            updated: now,
+            node: NodeId::NONE,
+            state: State::New,
+            round,
+        });
+        let slot = self.take_slot(entry);
+        let (pieces, hasher) = (&self.pieces, &self.hasher);
+        self.index.insert_unique(hash, slot, |slot| {
+            let (piece, at) = place(*slot);
+            match pieces.get(piece).and_then(|p| p.get(at)) {
+                Some(Slot::Used(entry)) => entry.object.hash(hasher),
+                _ => 0,
+            }
+        });
+        self.counters.add_ok = self.counters.add_ok.wrapping_add(1);
+        self.counters.active = self.counters.active.saturating_add(1);
+        Some(slot)
+    }
+
+    fn take_slot(&mut self, value: Slot<T>) -> u32 {
+        if let Some(Slot::Free(next)) = self.slot(self.free) {
+            let (slot, next) = (self.free, *next);
+            self.free = next;
+            if let Some(place) = self.slot_mut(slot) {
+                *place = value;
+            }
+            return slot;
+        }
+        let slot = self.slots();
+        match self.pieces.last_mut() {
+            Some(piece) if piece.len() < PIECE => piece.push(value),
+            _ => {
+                let mut piece = Vec::with_capacity(PIECE);
+                piece.push(value);
+                self.pieces.push(piece);
+            }
+        }
+        slot
+    }
+
+    /// Counts a live entry as updated and marks it.
+    pub(crate) fn updated(&mut self, slot: u32, now: u32, round: u8) {
+        if let Some(entry) = self.get_mut(slot) {
+            entry.updated = now;
+            entry.state = State::Alive;
+            entry.round = round;
+            self.counters.upd_ok = self.counters.upd_ok.wrapping_add(1);
+        }
+    }
+
+    /// Marks a live entry as destroyed; it stays until it is removed.
+    pub(crate) fn set_dead(&mut self, slot: u32) {
+        if let Some(entry) = self.get_mut(slot).filter(|e| e.state != State::Dead) {
+            entry.state = State::Dead;
+            self.count_destroyed();
+        }
+    }
+
+    fn count_destroyed(&mut self) {
+        self.counters.del_ok = self.counters.del_ok.wrapping_add(1);
+        self.counters.active = self.counters.active.saturating_sub(1);
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry<T>> {
+        let hash = self.get(slot)?.object.hash(&self.hasher);
+        if let Ok(found) = self.index.find_entry(hash, |s| *s == slot) {
+            found.remove();
+        }
+        let free = Slot::Free(self.free);
+        let Some(Slot::Used(entry)) = self
+            .slot_mut(slot)
+            .map(|place| core::mem::replace(place, free))
+        else {
+            return None;
+        };
+        self.free = slot;
+        if entry.state != State::Dead {
+            self.count_destroyed();
+        }
+        if self.index.is_empty() {
+            // Give the memory back after a flush or a quiet night.
+            self.pieces = Vec::new();
+            self.free = NIL;
+            self.index = HashTable::new();
+        }
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nfct::{Conntrack, Tuple, proto};
+
+    fn flow(n: u16) -> Conntrack {
+        let mut t = Tuple::new(
+            "10.0.0.1".parse().unwrap(),
+            "10.0.0.2".parse().unwrap(),
+            proto::UDP,
+        )
+        .unwrap();
+        t.set_ports(n, 53);
+        Conntrack::with_orig(t)
+    }
+
+    #[test]
+    fn slots_are_found_removed_and_used_again() {
+        let mut cache = Cache::new(1000, 1);
+        let slots: Vec<u32> = (0..300)
+            .map(|n| cache.add(flow(n), 5, 0).unwrap())
+            .collect();
+        assert_eq!(cache.find(&flow(299)), Some(slots[299]));
+        cache.remove(slots[7]).unwrap();
+        assert_eq!(cache.find(&flow(7)), None);
+        assert_eq!(cache.add(flow(1000), 6, 0), Some(slots[7]));
+        assert_eq!((cache.total(), cache.counters.active), (300, 300));
+        assert_eq!(cache.slots(), 300);
+        for slot in slots {
+            cache.remove(slot);
+        }
+        assert_eq!((cache.total(), cache.slots()), (0, 0));
+    }
+
+    #[test]
+    fn a_full_cache_refuses_and_counts() {
+        let mut cache = Cache::new(2, 1);
+        for n in 0..3 {
+            cache.add(flow(n), 0, 0);
+        }
+        assert_eq!((cache.total(), cache.counters.add_fail_full), (2, 1));
+    }
+
+    #[test]
+    fn zones_keep_equal_tuples_apart() {
+        let mut cache = Cache::new(10, 1);
+        let mut zoned = flow(1);
+        zoned.set_zone(7);
+        cache.add(flow(1), 0, 0);
+        assert_eq!(cache.find(&zoned), None);
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        assert!(
+            size_of::<Slot<Conntrack>>() <= 152,
+            "{}",
+            size_of::<Slot<Conntrack>>()
+        );
+    }
+}
