@@ -1,0 +1,4 @@
+//! Texts that people and programs read: they are those of 1.4.8, byte for byte.
+
+pub mod log;
+pub mod usage;
