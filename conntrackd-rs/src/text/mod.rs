@@ -1,4 +1,5 @@
 //! Texts that people and programs read: they are those of 1.4.8, byte for byte.
 
-pub mod log;
-pub mod usage;
+pub(crate) mod log;
+pub(crate) mod stats;
+pub(crate) mod usage;

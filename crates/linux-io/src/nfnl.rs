@@ -263,6 +263,11 @@ impl Socket {
         self.set(libc::SOL_NETLINK, libc::NETLINK_NO_ENOBUFS, on.into())
     }
 
+    /// `NETLINK_CAP_ACK`: answers to failed requests do not repeat the request.
+    pub fn set_short_answers(&self, on: bool) -> io::Result<()> {
+        self.set(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, on.into())
+    }
+
     /// Lets the kernel drop what `program` returns 0 for.
     pub fn attach_filter(&self, program: &[BpfInstruction]) -> io::Result<()> {
         let mut code: Vec<libc::sock_filter> = program

@@ -41,3 +41,10 @@ impl LogFile {
         let _ = (&self.file).write_all(bytes);
     }
 }
+
+/// A file that the daemon opened by its own rules; it should be in append mode.
+impl From<File> for LogFile {
+    fn from(file: File) -> Self {
+        Self { file }
+    }
+}

@@ -1,0 +1,248 @@
+//! The netlink sockets: events come in, the engine's requests go out and their answers come back.
+
+use std::io;
+
+use ctsync_proto::{Engine, Input, KernelSocket, RequestId};
+use linux_io::nfnl::{BATCH, Batch, Socket};
+use net_types::Instant;
+use nfct::codec::{Message, Messages};
+
+/// Requests that go out with one system call. The kernel answers each before the call returns, and all answers must fit
+/// the socket's receive buffer, which holds some two hundred of them.
+const REQUESTS_AT_ONCE: u32 = 32;
+
+/// Every request socket, in the order of [`Kernel::sockets`].
+pub const SOCKETS: [KernelSocket; 7] = [
+    KernelSocket::Dump,
+    KernelSocket::Resync,
+    KernelSocket::Get,
+    KernelSocket::Flush,
+    KernelSocket::FlushDump,
+    KernelSocket::Commit,
+    KernelSocket::Inject,
+];
+
+/// The request sockets and what waits to be sent.
+pub struct Kernel {
+    sockets: Vec<Socket>,
+    batch: Batch,
+    /// Requests for one socket, not sent yet.
+    pending: Vec<u8>,
+    pending_ids: Vec<RequestId>,
+    pending_for: KernelSocket,
+    /// Dumps whose end has not come.
+    dumps: u32,
+}
+
+impl Kernel {
+    /// Opens all request sockets.
+    pub fn open() -> io::Result<Self> {
+        let mut sockets = Vec::with_capacity(SOCKETS.len());
+        for _ in SOCKETS {
+            let socket = Socket::open(0)?;
+            // Old kernels do not know it; their answers are only longer.
+            let _ = socket.set_short_answers(true);
+            sockets.push(socket);
+        }
+        Ok(Self {
+            sockets,
+            batch: Batch::new(),
+            pending: Vec::new(),
+            pending_ids: Vec::new(),
+            pending_for: KernelSocket::Get,
+            dumps: 0,
+        })
+    }
+
+    /// The sockets with their names.
+    pub fn sockets(&self) -> impl Iterator<Item = (KernelSocket, &Socket)> {
+        SOCKETS.into_iter().zip(&self.sockets)
+    }
+
+    /// Whether a dump is under way.
+    pub const fn dumping(&self) -> bool {
+        self.dumps > 0
+    }
+
+    fn socket(&self, which: KernelSocket) -> Option<&Socket> {
+        self.sockets().find(|(name, _)| *name == which).map(|(_, socket)| socket)
+    }
+
+    /// Takes a request over; it may wait for others until [`flush`](Self::flush).
+    pub fn request(&mut self, engine: &mut Engine, now: Instant, which: KernelSocket, id: RequestId, message: &[u8]) {
+        if which != self.pending_for || is_dump(which) {
+            self.flush(engine, now);
+        }
+        self.pending_for = which;
+        self.pending.extend_from_slice(message);
+        self.pending_ids.push(id);
+        if is_dump(which) || self.pending_ids.len() >= REQUESTS_AT_ONCE as usize {
+            self.flush(engine, now);
+        }
+    }
+
+    /// Sends what waits. Answers to anything but a dump are there when it returns, and the engine has them.
+    pub fn flush(&mut self, engine: &mut Engine, now: Instant) {
+        if self.pending_ids.is_empty() {
+            return;
+        }
+        let which = self.pending_for;
+        let sent = match self.socket(which) {
+            Some(socket) => socket.send(&self.pending),
+            None => Ok(()),
+        };
+        self.pending.clear();
+        match sent {
+            Ok(()) => {
+                self.pending_ids.clear();
+                if is_dump(which) {
+                    self.dumps = self.dumps.saturating_add(1);
+                } else {
+                    while self.receive(engine, now, which).is_ok() {}
+                }
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
+                for id in self.pending_ids.drain(..) {
+                    engine.handle(now, Input::KernelDone { id, errno });
+                }
+            }
+        }
+    }
+
+    /// Takes one batch of answers from a socket; `WouldBlock` when there is none.
+    pub fn receive(&mut self, engine: &mut Engine, now: Instant, which: KernelSocket) -> io::Result<()> {
+        let Some(socket) = SOCKETS
+            .iter()
+            .position(|name| *name == which)
+            .and_then(|at| self.sockets.get(at))
+        else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        if is_dump(which) {
+            // Parts of a dump are as long as the buffer allows.
+            let buffer = self.batch.as_buffer();
+            let len = socket.receive(buffer)?;
+            let datagram = buffer.get(..len).unwrap_or_default();
+            self.dumps = self.dumps.saturating_sub(answers(engine, now, datagram));
+            return Ok(());
+        }
+        socket.receive_batch(&mut self.batch, BATCH)?;
+        for datagram in self.batch.datagrams().flatten() {
+            answers(engine, now, datagram);
+        }
+        Ok(())
+    }
+}
+
+/// Whether answers come in many parts, over time.
+const fn is_dump(which: KernelSocket) -> bool {
+    matches!(
+        which,
+        KernelSocket::Dump | KernelSocket::Resync | KernelSocket::FlushDump
+    )
+}
+
+/// Hands a datagram of answers to the engine; how many requests ended.
+fn answers(engine: &mut Engine, now: Instant, datagram: &[u8]) -> u32 {
+    let mut ended = 0_u32;
+    for (header, message) in Messages::new(datagram) {
+        let id = RequestId(header.sequence);
+        let input = match message {
+            Message::Conntrack(kind, ct) => Input::KernelEntry { id, kind, ct },
+            Message::Expect(kind, exp) => Input::KernelExpect { id, kind, exp },
+            Message::Ack(errno) | Message::Done(errno) => {
+                ended = ended.saturating_add(1);
+                Input::KernelDone { id, errno }
+            }
+            Message::Overrun | Message::Other => continue,
+        };
+        engine.handle(now, input);
+    }
+    ended
+}
+
+/// The event socket.
+pub struct Events {
+    socket: Socket,
+    batch: Batch,
+    /// Receive buffer in bytes.
+    pub buffer: u32,
+    most: u32,
+    gave_up: bool,
+}
+
+/// What became of an overrun.
+pub enum Growth {
+    /// The buffer was doubled to this many bytes.
+    Doubled(u32),
+    /// It may not grow any more; told once.
+    Limit,
+    /// That was told before.
+    Quiet,
+}
+
+impl Events {
+    /// Subscribes to the events of connections and, if asked, of expectations.
+    pub fn open(expectations: bool, most: u32) -> io::Result<Self> {
+        let groups = if expectations { 0x3f } else { 0x07 };
+        let socket = Socket::open(groups)?;
+        let buffer = socket.receive_buffer()?;
+        Ok(Self {
+            socket,
+            batch: Batch::new(),
+            buffer,
+            most,
+            gave_up: false,
+        })
+    }
+
+    /// The socket.
+    pub const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Sets the receive buffer to `bytes` as the kernel counts them.
+    pub fn resize(&mut self, bytes: u32) {
+        if let Ok(size) = self.socket.set_receive_buffer(bytes / 2) {
+            self.buffer = size;
+        }
+    }
+
+    /// Doubles the receive buffer after an overrun, up to the configured size.
+    pub fn grow(&mut self) -> Growth {
+        if self.gave_up {
+            return Growth::Quiet;
+        }
+        let doubled = self.buffer.saturating_mul(2);
+        if doubled > self.most {
+            self.gave_up = true;
+            return Growth::Limit;
+        }
+        self.resize(doubled);
+        Growth::Doubled(self.buffer)
+    }
+
+    /// Takes up to `limit` events and hands them to the engine; how many datagrams came.
+    pub fn receive(&mut self, engine: &mut Engine, now: Instant, limit: u32) -> io::Result<u32> {
+        let limit = usize::try_from(limit).unwrap_or(BATCH);
+        let count = self.socket.receive_batch(&mut self.batch, limit)?;
+        for datagram in self.batch.datagrams() {
+            // An event too long for its slot is lost like one that did not fit the socket's buffer.
+            let Some(datagram) = datagram else {
+                engine.handle(now, Input::Overrun);
+                continue;
+            };
+            for (header, message) in Messages::new(datagram) {
+                let port_id = header.port_id;
+                engine.handle(now, match message {
+                    Message::Conntrack(kind, ct) => Input::Event { kind, port_id, ct },
+                    Message::Expect(kind, exp) => Input::ExpectEvent { kind, port_id, exp },
+                    Message::Overrun => Input::Overrun,
+                    Message::Ack(_) | Message::Done(_) | Message::Other => Input::UnknownEvent,
+                });
+            }
+        }
+        Ok(u32::try_from(count).unwrap_or(0))
+    }
+}

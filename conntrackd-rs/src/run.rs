@@ -1,0 +1,481 @@
+//! The running daemon: one loop that waits, feeds the engine and does what it says.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use conf_parsers::conntrackd::General;
+use ctsync_proto::{Engine, Input, KernelSocket, LinkIndex, Notice, Output, Request, Severity};
+use daemon_rt::log::Priority;
+use linux_io::link_watch::LinkWatch;
+use linux_io::nfnl::BATCH;
+use linux_io::signal::{Signal, SignalFd};
+use linux_io::timer::{TimerFd, monotonic_now};
+use net_types::Instant;
+
+use crate::channel::Channel;
+use crate::kernel::{Events, Growth, Kernel};
+use crate::request;
+use crate::server::{News, Server};
+use crate::systemd::Systemd;
+use crate::text;
+use crate::watch::Watch;
+
+/// Longest datagram that a peer can send.
+const LARGEST_DATAGRAM: usize = 65536;
+/// Outputs done in a row before the sockets are looked at again.
+const OUTPUTS_AT_ONCE: u32 = 4096;
+/// Parts of a dump taken in a row before the other sockets are looked at again.
+const DUMP_PARTS_AT_ONCE: u32 = 8;
+
+/// Replication: the engine with its sockets.
+pub struct Replication {
+    /// Decides everything.
+    pub engine: Engine,
+    /// Request sockets.
+    pub kernel: Kernel,
+    /// Event socket; `None` when polling.
+    pub events: Option<Events>,
+    /// Dedicated links.
+    pub channels: Vec<Channel>,
+    /// Tells of link changes.
+    pub links: LinkWatch,
+}
+
+/// Everything that a running daemon owns.
+pub struct Daemon {
+    /// `None` when the file configures neither replication nor anything else that is built.
+    pub replication: Option<Replication>,
+    /// The control socket.
+    pub server: Server,
+    /// TERM, INT and CHLD.
+    pub signals: SignalFd,
+    /// systemd, if it started us.
+    pub systemd: Systemd,
+    /// When the daemon was ready.
+    pub started: Instant,
+    /// Most events or datagrams per wake-up of a socket.
+    pub iteration_limit: u32,
+    /// Requests that could not be read, while there is no engine to count them.
+    pub read_failed: u32,
+}
+
+impl Replication {
+    /// Does what the engine wants, until it wants nothing more or other sockets should have their turn; `true` then.
+    pub fn pump(&mut self, server: &mut Server) -> bool {
+        for _ in 0..OUTPUTS_AT_ONCE {
+            let now = monotonic_now();
+            let Some(output) = self.engine.poll_output(now, wall_clock()) else {
+                self.kernel.flush(&mut self.engine, now);
+                match self.engine.poll_output(now, wall_clock()) {
+                    Some(output) => self.perform(now, output, server),
+                    None => return false,
+                }
+                continue;
+            };
+            self.perform(now, output, server);
+        }
+        self.kernel.flush(&mut self.engine, monotonic_now());
+        true
+    }
+
+    fn perform(&mut self, now: Instant, output: Output, server: &mut Server) {
+        match output {
+            Output::Transmit { link, bytes } => {
+                let sent = match self.channels.get(link.0) {
+                    Some(channel) => channel.send(&bytes),
+                    None => return,
+                };
+                let input = match sent {
+                    Ok(bytes) => Input::Sent { link, bytes },
+                    Err(_) => Input::SendFailed { link },
+                };
+                self.engine.handle(now, input);
+            }
+            Output::Kernel { id, socket, message } => {
+                self.kernel.request(&mut self.engine, now, socket, id, &message);
+            }
+            Output::Reply { client, bytes } => {
+                let news = server.reply(client, bytes);
+                self.tell(now, news);
+            }
+            Output::ReplyEnd { client } => server.end(client),
+            Output::Log(notice) => log_notice(&notice),
+        }
+    }
+
+    fn tell(&mut self, now: Instant, news: News) {
+        match news {
+            News::Ready(client) => self.engine.handle(now, Input::ClientReady { client }),
+            News::Gone(client) => self.engine.handle(now, Input::ClientGone { client }),
+            News::Asked(..) | News::NotRead => {}
+        }
+    }
+
+    /// Tells the engine what the links' interfaces are like.
+    pub fn report_links(&mut self) {
+        let now = monotonic_now();
+        for (index, channel) in self.channels.iter().enumerate() {
+            let state = channel.state();
+            self.engine.handle(
+                now,
+                Input::LinkState {
+                    link: LinkIndex(index),
+                    up: state.up,
+                    running: state.running,
+                },
+            );
+        }
+    }
+
+    /// Reads the kernel's tables into the internal cache, as the engine asked for at its birth, and waits for their end.
+    pub fn populate(&mut self, server: &mut Server) -> io::Result<()> {
+        self.pump(server);
+        while self.kernel.dumping() {
+            match self.kernel.receive(&mut self.engine, monotonic_now(), KernelSocket::Dump) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+            self.pump(server);
+        }
+        Ok(())
+    }
+
+    /// Takes what the event socket has, at most `limit` datagrams; `true` when there may be more.
+    fn take_events(&mut self, watch: &Watch, limit: u32) -> bool {
+        let Some(events) = &mut self.events else {
+            return false;
+        };
+        let now = monotonic_now();
+        let mut left = limit;
+        while left > 0 {
+            match watch.read(|| events.receive(&mut self.engine, now, left)) {
+                Ok(count) => {
+                    left = left.saturating_sub(count);
+                    // A batch that was not full emptied the socket.
+                    if usize::try_from(count).is_ok_and(|n| n < BATCH) && left > 0 {
+                        continue;
+                    }
+                }
+                Err(e) => match e.raw_os_error() {
+                    Some(nix::libc::ENOBUFS) => {
+                        grow(events);
+                        self.engine.shell_counters().netlink_buffer = events.buffer;
+                        self.engine.handle(now, Input::Overrun);
+                        return true;
+                    }
+                    _ if e.kind() == io::ErrorKind::WouldBlock => return false,
+                    _ if e.kind() == io::ErrorKind::Interrupted => {}
+                    _ => {
+                        self.engine.handle(now, Input::EventReadFailed);
+                        return false;
+                    }
+                },
+            }
+        }
+        true
+    }
+
+    fn take_datagrams(&mut self, index: usize, watch: &Watch, limit: u32, buffer: &mut [u8]) -> bool {
+        let Some(receiver) = self.channels.get(index).and_then(Channel::receiver) else {
+            return false;
+        };
+        let now = monotonic_now();
+        let link = LinkIndex(index);
+        for _ in 0..limit {
+            match watch.read(|| receiver.receive(buffer)) {
+                Ok(len) => {
+                    let bytes = buffer.get(..len).unwrap_or_default();
+                    self.engine.handle(now, Input::Datagram { link, bytes });
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.engine.handle(now, Input::ReceiveFailed { link });
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn take_answers(&mut self, which: KernelSocket, watch: &Watch) -> bool {
+        for _ in 0..DUMP_PARTS_AT_ONCE {
+            match watch.read(|| self.kernel.receive(&mut self.engine, monotonic_now(), which)) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+/// Doubles the event socket's buffer and says so.
+fn grow(events: &mut Events) {
+    match events.grow() {
+        Growth::Doubled(bytes) => daemon_rt::log!(
+            Priority::Notice,
+            "netlink event socket buffer size has been doubled to {bytes} bytes"
+        ),
+        Growth::Limit => daemon_rt::log!(
+            Priority::Warning,
+            "netlink event socket buffer size cannot be doubled further since it will exceed \
+             NetlinkBufferSizeMaxGrowth. We are likely to be losing events, this may lead to unsynchronized replicas. \
+             Please, consider increasing netlink socket buffer size via NetlinkBufferSize and NetlinkBufferSizeMaxGrowth \
+             clauses in conntrackd.conf"
+        ),
+        Growth::Quiet => {}
+    }
+}
+
+fn wall_clock() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| d.as_secs())
+}
+
+fn log_notice(notice: &Notice) {
+    let priority = match notice.severity() {
+        Severity::Info => Priority::Info,
+        Severity::Notice => Priority::Notice,
+        Severity::Warning => Priority::Warning,
+        Severity::Error => Priority::Err,
+    };
+    daemon_rt::log!(priority, "{notice}");
+    if let Some(flow) = notice.flow() {
+        text::log::flow(flow);
+    }
+}
+
+/// The event socket with its options, and what there is to say about them.
+pub fn open_events(general: &General, expectations: bool) -> io::Result<Events> {
+    let most = *general.netlink_buffer_size_max_growth;
+    let mut events = Events::open(expectations, most)?;
+    if *general.netlink_events_reliable {
+        // As in the original, a kernel without them is no reason to stop.
+        let _ = events.socket().set_broadcast_error(true);
+        let _ = events.socket().set_no_enobufs(true);
+        daemon_rt::log!(Priority::Notice, "reliable ctnetlink event delivery is ENABLED.");
+    }
+    if general.filter.is_some() {
+        daemon_rt::log!(Priority::Notice, "using user-space event filtering");
+    }
+    let wanted = *general.netlink_buffer_size;
+    if wanted > 0 && wanted <= most {
+        events.resize(wanted);
+    } else {
+        daemon_rt::log!(
+            Priority::Notice,
+            "NetlinkBufferSize is either not set or is greater than NetlinkBufferSizeMaxGrowth. Using current system \
+             buffer size"
+        );
+    }
+    daemon_rt::log!(
+        Priority::Notice,
+        "netlink event socket buffer size has been set to {} bytes",
+        events.buffer
+    );
+    Ok(events)
+}
+
+/// What the loop waits for.
+struct Watches {
+    timer: Watch,
+    signals: Watch,
+    events: Option<Watch>,
+    answers: Vec<(KernelSocket, Watch)>,
+    links: Option<Watch>,
+    channels: Vec<Option<Watch>>,
+}
+
+impl Daemon {
+    /// Runs until it is told to stop.
+    pub fn run(&mut self) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        runtime.block_on(self.serve())
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        let timer = TimerFd::new()?;
+        let watches = self.watches(&timer)?;
+        self.server.start()?;
+        let mut buffer = vec![0; LARGEST_DATAGRAM];
+        let mut armed: Option<Instant> = None;
+        let mut alive = self.systemd.watchdog.map(|period| monotonic_now() + period);
+        let mut more = self.pump();
+        loop {
+            let wanted = self.next_timeout(alive);
+            // A timer that rings early does no harm, so a later deadline does not need a system call.
+            if wanted.is_some_and(|at| armed.is_none_or(|armed| at < armed)) {
+                timer.set(wanted)?;
+                armed = wanted;
+            }
+            if more {
+                // Let the runtime look at the sockets, without waiting.
+                tokio::task::yield_now().await;
+            }
+            self.wait(&watches, more).await;
+            more = false;
+
+            if self.stopped(&watches) || self.serve_clients() {
+                return Ok(());
+            }
+            more |= self.take_all(&watches, &mut buffer);
+            if watches.timer.read(|| timer.expired()).is_ok_and(|rang| rang) {
+                armed = None;
+            }
+            let now = monotonic_now();
+            if let Some(replication) = &mut self.replication {
+                if replication.engine.next_timeout().is_some_and(|at| at <= now) {
+                    replication.engine.handle_timeout(now);
+                }
+            }
+            if alive.is_some_and(|at| at <= now) {
+                self.systemd.alive();
+                alive = self.systemd.watchdog.map(|period| now + period);
+            }
+            more |= self.pump();
+        }
+    }
+
+    fn watches(&self, timer: &TimerFd) -> io::Result<Watches> {
+        let mut watches = Watches {
+            timer: Watch::reading(timer)?,
+            signals: Watch::reading(&self.signals)?,
+            events: None,
+            answers: Vec::new(),
+            links: None,
+            channels: Vec::new(),
+        };
+        if let Some(replication) = &self.replication {
+            watches.links = Some(Watch::reading(&replication.links)?);
+            if let Some(events) = &replication.events {
+                watches.events = Some(Watch::reading(events.socket())?);
+            }
+            for (name, socket) in replication.kernel.sockets() {
+                watches.answers.push((name, Watch::reading(socket)?));
+            }
+            for channel in &replication.channels {
+                watches.channels.push(channel.receiver().map(Watch::reading).transpose()?);
+            }
+        }
+        Ok(watches)
+    }
+
+    fn next_timeout(&self, alive: Option<Instant>) -> Option<Instant> {
+        let engine = self.replication.as_ref().and_then(|r| r.engine.next_timeout());
+        [engine, alive, self.server.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// Waits until something is ready; with `more` it only registers what the loop waits for.
+    async fn wait(&self, watches: &Watches, more: bool) {
+        poll_fn(|cx| {
+            // All of them, every time: each registers itself.
+            let mut ready = more;
+            ready |= watches.signals.poll_read(cx);
+            ready |= self.server.poll(cx);
+            ready |= watches.events.as_ref().is_some_and(|w| w.poll_read(cx));
+            for watch in watches.channels.iter().flatten() {
+                ready |= watch.poll_read(cx);
+            }
+            for (_, watch) in &watches.answers {
+                ready |= watch.poll_read(cx);
+            }
+            ready |= watches.links.as_ref().is_some_and(|w| w.poll_read(cx));
+            ready |= watches.timer.poll_read(cx);
+            if ready { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Whether TERM or INT came.
+    fn stopped(&self, watches: &Watches) -> bool {
+        let next = || match self.signals.read() {
+            Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
+            other => other,
+        };
+        while let Ok(Some(info)) = watches.signals.read(next) {
+            if info.signal == Signal::TERM || info.signal == Signal::INT {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Serves the control socket; `true` after a kill request.
+    fn serve_clients(&mut self) -> bool {
+        let now = monotonic_now();
+        for news in self.server.serve(now) {
+            match news {
+                News::Asked(_, request::KILL) => return true,
+                News::Asked(client, number) => {
+                    let request = u32::try_from(number).ok().and_then(Request::from_number);
+                    match (&mut self.replication, request) {
+                        (Some(replication), Some(request)) => {
+                            replication.engine.handle(now, Input::Request { client, request });
+                        }
+                        (None, Some(Request::StatsRuntime)) => {
+                            let counters = text::stats::Loop {
+                                local_read_failed: self.read_failed,
+                            };
+                            let reply = text::stats::runtime(now.since(self.started), counters);
+                            self.server.reply(client, reply.into_bytes());
+                            self.server.end(client);
+                        }
+                        // An empty reply, as the original gives to what it does not know.
+                        _ => self.server.end(client),
+                    }
+                }
+                News::NotRead => match &mut self.replication {
+                    Some(replication) => {
+                        let count = &mut replication.engine.shell_counters().local_read_failed;
+                        *count = count.saturating_add(1);
+                    }
+                    None => self.read_failed = self.read_failed.saturating_add(1),
+                },
+                News::Ready(_) | News::Gone(_) => {
+                    if let Some(replication) = &mut self.replication {
+                        replication.tell(now, news);
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Takes what the kernel and the peer have to say; `true` when there may be more.
+    fn take_all(&mut self, watches: &Watches, buffer: &mut [u8]) -> bool {
+        let Some(replication) = &mut self.replication else {
+            return false;
+        };
+        let limit = self.iteration_limit;
+        let mut more = false;
+        if let Some(watch) = &watches.events {
+            more |= replication.take_events(watch, limit);
+        }
+        for (index, watch) in watches.channels.iter().enumerate() {
+            if let Some(watch) = watch {
+                more |= replication.take_datagrams(index, watch, limit, buffer);
+            }
+        }
+        for (which, watch) in &watches.answers {
+            more |= replication.take_answers(*which, watch);
+        }
+        if let Some(watch) = &watches.links {
+            let news = || if replication.links.drain() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            if watch.read(news).is_ok() {
+                replication.report_links();
+                more = true;
+            }
+        }
+        more
+    }
+
+    fn pump(&mut self) -> bool {
+        match &mut self.replication {
+            Some(replication) => replication.pump(&mut self.server),
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! From the command line to the running daemon, and its end.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use conf_parsers::conntrackd::{self as conf, Config, SchedPolicy, Severity, Sync};
+use ctsync_proto::{ConfigError, Engine, Input, KernelSocket};
+use daemon_rt::log::Priority;
+use linux_io::link_watch::LinkWatch;
+use linux_io::process::{self, Fork};
+use linux_io::sched::{self, Class};
+use linux_io::signal::{self, SigSet, Signal, SignalFd};
+use linux_io::timer::monotonic_now;
+use linux_io::ifname;
+
+use crate::channel::Channel;
+use crate::cli::{self, Said, Task};
+use crate::client;
+use crate::kernel::Kernel;
+use crate::lower;
+use crate::run::{Daemon, Replication, open_events};
+use crate::server::Server;
+use crate::systemd::Systemd;
+use crate::text::log::reason;
+use crate::text::{self, usage};
+
+/// Said when the start failed for a reason that was given before.
+const REVIEW: &str = "conntrackd cannot start, please review your configuration";
+
+/// The start failed and the reason was logged.
+struct Failed;
+
+fn error(text: impl std::fmt::Display) -> Failed {
+    daemon_rt::log!(Priority::Err, "{text}");
+    Failed
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    text::log::to_console();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let words: Vec<_> = words.collect();
+    let line = cli::read(&words);
+    for said in &line.said {
+        match said {
+            Said::Usage => print(&usage::usage(&program.to_string_lossy())),
+            Said::Version => print(&usage::version()),
+            Said::Line(priority, text) => daemon_rt::log!(*priority, "{text}"),
+        }
+    }
+    let done = match line.task {
+        Task::Exit(status) => return ExitCode::from(status),
+        Task::Client { config, request } => ask(&config, request),
+        Task::Daemon { config, background } => daemon(&config, background),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed) => ExitCode::FAILURE,
+    }
+}
+
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    // Nobody listening is no reason to fail.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Reads the configuration and tells what there is to tell about it.
+fn read(path: &Path) -> Result<Config, Failed> {
+    let text = std::fs::read(path)
+        .map_err(|_| error(format_args!("can't open config file `{}'", path.display())))?;
+    let outcome = conf::parse(&text, &|name| ifname::index_of(name).is_some());
+    for diagnostic in &outcome.diagnostics {
+        let priority = match diagnostic.severity {
+            Severity::Warning => Priority::Warning,
+            Severity::Error => Priority::Err,
+        };
+        daemon_rt::log!(priority, "{}", diagnostic.kind);
+    }
+    outcome.config.ok_or(Failed)
+}
+
+fn ask(path: &Path, request: i32) -> Result<(), Failed> {
+    let config = read(path)?;
+    client::ask(Path::new(&*config.general.unix_path), request)
+        .map_err(|_| error("can't connect: is conntrackd running? appropriate permissions?"))
+}
+
+fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
+    process::umask(0o177);
+    let config = read(path)?;
+    text::log::open(&config.general, background).map_err(|text| {
+        // Before the log is there: a bare line, as in the original.
+        eprintln!("{text}");
+        Failed
+    })?;
+    let lock = LockFile::create(&config.general.lock_file)?;
+    let mut daemon = prepare(&config).map_err(|Failed| error(REVIEW))?;
+
+    if let Err(e) = process::chdir_root() {
+        daemon_rt::log!(
+            Priority::Warning,
+            "Cannot change current directory to /: {}",
+            reason(&e)
+        );
+    }
+    if background {
+        match process::fork() {
+            Ok(Fork::Parent(child)) => {
+                daemon.systemd.main_pid(child.get());
+                // The child has lock file and control socket now.
+                std::process::exit(0);
+            }
+            Ok(Fork::Child) => {}
+            Err(e) => return Err(error(format_args!("fork has failed: {}", reason(&e)))),
+        }
+        let _ = process::setsid();
+        let _ = process::stdio_to_null();
+        daemon_rt::log!(Priority::Notice, "-- starting in daemon mode --");
+    } else {
+        daemon_rt::log!(Priority::Notice, "-- starting in console mode --");
+    }
+    daemon.systemd.ready();
+    let ended = daemon.run();
+    let systemd = Systemd::new(*config.general.systemd);
+    // The socket first, then the lock: who sees no lock may start.
+    drop(daemon);
+    drop(lock);
+    let result = ended.map_err(|e| error(format_args!("the daemon can not wait for events: {}", reason(&e))));
+    daemon_rt::log!(Priority::Notice, "---- shutdown received ----");
+    systemd.stopping();
+    result
+}
+
+/// Everything up to "initialization completed".
+fn prepare(config: &Config) -> Result<Daemon, Failed> {
+    set_scheduler(config);
+    for text in lower::not_implemented(config) {
+        daemon_rt::log!(Priority::Warning, "{text}");
+    }
+    let mut server = Server::bind(Path::new(&*config.general.unix_path))
+        .map_err(|_| error("can't open unix socket!"))?;
+    let signals = SigSet::empty()
+        .with(Signal::TERM)
+        .with(Signal::INT)
+        .with(Signal::CHLD);
+    let signals = signal::block(&signals)
+        .and_then(|_| SignalFd::new(&signals))
+        .map_err(|e| error(format_args!("can't receive signals: {}", reason(&e))))?;
+    let replication = match &config.sync {
+        Some(sync) => Some(replicate(config, sync, &mut server)?),
+        None => None,
+    };
+    daemon_rt::log!(Priority::Notice, "initialization completed");
+    Ok(Daemon {
+        replication,
+        server,
+        signals,
+        systemd: Systemd::new(*config.general.systemd),
+        started: monotonic_now(),
+        iteration_limit: *config.general.event_iteration_limit,
+        read_failed: 0,
+    })
+}
+
+fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replication, Failed> {
+    let general = &config.general;
+    if sync.mode.is_none() {
+        daemon_rt::log!(
+            Priority::Warning,
+            "No synchronization mode specified. Defaulting to FT-FW mode."
+        );
+    }
+    let init_failed = |Failed| error("initialization failed");
+    let channels = open_channels(sync).map_err(init_failed)?;
+    let links = LinkWatch::open()
+        .map_err(|_| error("can't open interface watcher"))
+        .map_err(init_failed)?;
+    let mtus: Vec<u32> = channels.iter().map(|channel| channel.mtu).collect();
+    let engine_config = lower::config(general, sync, &mtus, false);
+    let engine = Engine::new(engine_config, monotonic_now())
+        .map_err(|e: ConfigError| error(e))
+        .map_err(init_failed)?;
+    let kernel = Kernel::open().map_err(|e| no_netlink(&e))?;
+    // Subscribed before the table is read, so that nothing is missed in between: the original loses those events.
+    let events = match general.poll_secs {
+        Some(_) => None,
+        None => Some(open_events(general, *sync.expectation_sync).map_err(|e| no_netlink(&e))?),
+    };
+    let mut replication = Replication {
+        engine,
+        kernel,
+        events,
+        channels,
+        links,
+    };
+    if let Some(events) = &replication.events {
+        replication.engine.shell_counters().netlink_buffer = events.buffer;
+    }
+    let now = monotonic_now();
+    for (socket, port_id) in replication
+        .kernel
+        .sockets()
+        .map(|(name, socket)| (name, socket.port_id()))
+        .collect::<Vec<_>>()
+    {
+        if matches!(socket, KernelSocket::Commit | KernelSocket::Flush | KernelSocket::Inject) {
+            replication.engine.handle(now, Input::SocketOpened { socket, port_id });
+        }
+    }
+    replication.report_links();
+    replication
+        .populate(server)
+        .map_err(|_| error("can't get kernel conntrack table"))?;
+    Ok(replication)
+}
+
+fn no_netlink(e: &io::Error) -> Failed {
+    error(format_args!("can't open netlink handler: {}", reason(e)));
+    error("no ctnetlink kernel support?")
+}
+
+fn open_channels(sync: &Sync) -> Result<Vec<Channel>, Failed> {
+    let failed = |e: io::Error| error(format_args!("can't open channel socket: {}", reason(&e)));
+    if sync.links.is_empty() {
+        return Err(failed(io::Error::from_raw_os_error(0)));
+    }
+    sync.links
+        .iter()
+        .map(|link| Channel::open(link).map_err(failed))
+        .collect()
+}
+
+/// Real-time scheduling, unless the system refuses.
+fn set_scheduler(config: &Config) {
+    let scheduler = &config.general.scheduler;
+    let priority = i32::from(*scheduler.priority);
+    let class = match scheduler.policy.map(|policy| policy.value) {
+        None => Class::RoundRobin(sched::realtime_priorities().1),
+        Some(SchedPolicy::Rr) => Class::RoundRobin(priority),
+        Some(SchedPolicy::Fifo) => Class::Fifo(priority),
+    };
+    if let Err(e) = sched::set_class(class, false) {
+        daemon_rt::log!(
+            Priority::Warning,
+            "scheduler configuration failed: {}. Likely a bug in conntrackd, please report it. Continuing with system \
+             default scheduler.",
+            reason(&e)
+        );
+    }
+}
+
+/// The lock file: empty, made by whoever comes first, removed at the end. One that a crash left behind stays until the
+/// administrator removes it, as with the original.
+struct LockFile(PathBuf);
+
+impl LockFile {
+    fn create(path: &str) -> Result<Self, Failed> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map(|_| Self(path.into()))
+            .map_err(|_| error(format_args!("lockfile `{path}' exists, perhaps conntrackd already running?")))
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
