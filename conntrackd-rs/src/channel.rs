@@ -4,10 +4,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use conf_parsers::conntrackd::{Link, LinkKind};
+use linux_io::ifname;
 use linux_io::link_watch;
 use linux_io::mcast::{self, Group};
 use linux_io::udp_sock::{Receiver, Sender};
-use linux_io::ifname;
 use net_types::{Family, IfIndex};
 
 use crate::lower::unspecified;
@@ -24,7 +24,10 @@ impl Channel {
     /// Opens the sockets of `link`; its interface must exist.
     pub fn open(link: &Link) -> io::Result<Self> {
         // A link without an interface fails without an error of the system, and the original says so.
-        let name = link.interface.as_ref().ok_or_else(|| io::Error::from_raw_os_error(0))?;
+        let name = link
+            .interface
+            .as_ref()
+            .ok_or_else(|| io::Error::from_raw_os_error(0))?;
         let no_device = || io::Error::from_raw_os_error(nix::libc::ENODEV);
         let mtu = link_watch::mtu(name)?;
         let index = ifname::index_of(name).ok_or_else(no_device)?;

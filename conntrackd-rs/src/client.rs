@@ -16,7 +16,10 @@ pub fn ask(path: &Path, request: i32) -> io::Result<()> {
         match socket.read(&mut buffer) {
             Ok(0) => break,
             Ok(len) => {
-                if out.write_all(buffer.get(..len).unwrap_or_default()).is_err() {
+                if out
+                    .write_all(buffer.get(..len).unwrap_or_default())
+                    .is_err()
+                {
                     break;
                 }
             }

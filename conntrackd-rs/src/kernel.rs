@@ -65,11 +65,20 @@ impl Kernel {
     }
 
     fn socket(&self, which: KernelSocket) -> Option<&Socket> {
-        self.sockets().find(|(name, _)| *name == which).map(|(_, socket)| socket)
+        self.sockets()
+            .find(|(name, _)| *name == which)
+            .map(|(_, socket)| socket)
     }
 
     /// Takes a request over; it may wait for others until [`flush`](Self::flush).
-    pub fn request(&mut self, engine: &mut Engine, now: Instant, which: KernelSocket, id: RequestId, message: &[u8]) {
+    pub fn request(
+        &mut self,
+        engine: &mut Engine,
+        now: Instant,
+        which: KernelSocket,
+        id: RequestId,
+        message: &[u8],
+    ) {
         if which != self.pending_for || is_dump(which) {
             self.flush(engine, now);
         }
@@ -111,7 +120,12 @@ impl Kernel {
     }
 
     /// Takes one batch of answers from a socket; `WouldBlock` when there is none.
-    pub fn receive(&mut self, engine: &mut Engine, now: Instant, which: KernelSocket) -> io::Result<()> {
+    pub fn receive(
+        &mut self,
+        engine: &mut Engine,
+        now: Instant,
+        which: KernelSocket,
+    ) -> io::Result<()> {
         let Some(socket) = SOCKETS
             .iter()
             .position(|name| *name == which)
@@ -235,12 +249,15 @@ impl Events {
             };
             for (header, message) in Messages::new(datagram) {
                 let port_id = header.port_id;
-                engine.handle(now, match message {
-                    Message::Conntrack(kind, ct) => Input::Event { kind, port_id, ct },
-                    Message::Expect(kind, exp) => Input::ExpectEvent { kind, port_id, exp },
-                    Message::Overrun => Input::Overrun,
-                    Message::Ack(_) | Message::Done(_) | Message::Other => Input::UnknownEvent,
-                });
+                engine.handle(
+                    now,
+                    match message {
+                        Message::Conntrack(kind, ct) => Input::Event { kind, port_id, ct },
+                        Message::Expect(kind, exp) => Input::ExpectEvent { kind, port_id, exp },
+                        Message::Overrun => Input::Overrun,
+                        Message::Ack(_) | Message::Done(_) | Message::Other => Input::UnknownEvent,
+                    },
+                );
             }
         }
         Ok(u32::try_from(count).unwrap_or(0))

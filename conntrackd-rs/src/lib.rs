@@ -5,17 +5,16 @@
 //! Who may use it: the `conntrackd` binary and the tests.
 //! Answers to: conntrackd 1.4.8 as described in conntrackd-behaviour.md sections 1, 3, 6, 8, 10 and 12.
 
-mod channel;
-mod cli;
-mod client;
-mod kernel;
-mod lower;
-mod request;
-mod run;
-mod server;
-mod start;
-mod systemd;
-mod text;
-mod watch;
+pub mod channel;
+pub mod cli;
+pub mod client;
+pub mod kernel;
+pub mod lower;
+pub mod request;
+pub mod run;
+pub mod server;
+pub mod start;
+pub mod systemd;
+pub mod text;
 
 pub use start::main;

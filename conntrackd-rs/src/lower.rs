@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf_parsers::conntrackd::{self as conf, FilterPolicy, General, Sync};
-use ctsync_proto::{AddressFilter, Config, Filter, LinkConfig, LinkKind, Mode, Policy, ProtocolSet};
+use ctsync_proto::{
+    AddressFilter, Config, Filter, LinkConfig, LinkKind, Mode, Policy, ProtocolSet,
+};
 use net_types::Prefix;
 
 /// IPv4 and UDP header.
@@ -49,7 +51,12 @@ pub fn config(general: &General, sync: &Sync, mtus: &[u32], filter_in_kernel: bo
         poll: general.poll_secs.map(|secs| secs.value),
         filter: general.filter.as_ref().map(filter).unwrap_or_default(),
         filter_in_kernel,
-        links: sync.links.iter().zip(mtus).map(|(link, mtu)| link_config(link, *mtu)).collect(),
+        links: sync
+            .links
+            .iter()
+            .zip(mtus)
+            .map(|(link, mtu)| link_config(link, *mtu))
+            .collect(),
         default_link: sync.default_link,
         error_queue_length: *sync.error_queue_length,
     }
@@ -57,7 +64,9 @@ pub fn config(general: &General, sync: &Sync, mtus: &[u32], filter_in_kernel: bo
 
 /// The low 32 bits of the wall clock: sequence numbers start above those of an earlier life.
 fn seconds_since_1970() -> u32 {
-    let secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let secs = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
     u32::try_from(secs & u64::from(u32::MAX)).unwrap_or(0)
 }
 
@@ -70,7 +79,11 @@ fn link_config(link: &conf::Link, mtu: u32) -> LinkConfig {
     let room = mtu.saturating_sub(overhead).min(LARGEST_PAYLOAD);
     LinkConfig {
         kind,
-        device: link.interface.as_ref().map_or("", |name| &name.value).into(),
+        device: link
+            .interface
+            .as_ref()
+            .map_or("", |name| &name.value)
+            .into(),
         payload_limit: u16::try_from(room).unwrap_or(u16::MAX),
     }
 }
@@ -98,7 +111,11 @@ fn filter(filter: &conf::Filter) -> Filter {
             (policy(p), set)
         }),
         tcp_states: filter.state.policy.map(|p| {
-            let states = filter.state.entries.iter().fold(0, |bits, state| bits | 1_u16 << (*state as u8));
+            let states = filter
+                .state
+                .entries
+                .iter()
+                .fold(0, |bits, state| bits | 1_u16 << (*state as u8));
             (policy(p), states)
         }),
     }
@@ -114,11 +131,22 @@ pub fn not_implemented(config: &conf::Config) -> Vec<String> {
         missing.push("`Helper' is not implemented yet".to_owned());
     }
     let tcp = |link: &conf::Link| link.kind == conf::LinkKind::Tcp;
-    if config.sync.as_ref().is_some_and(|sync| sync.links.iter().any(tcp)) {
+    if config
+        .sync
+        .as_ref()
+        .is_some_and(|sync| sync.links.iter().any(tcp))
+    {
         missing.push("`TCP' links are not implemented yet, nothing will be replicated".to_owned());
     }
-    if config.general.filter.as_ref().is_some_and(|f| *f.kernelspace) {
-        missing.push("`Filter From Kernelspace' is not implemented yet, filtering in user space".to_owned());
+    if config
+        .general
+        .filter
+        .as_ref()
+        .is_some_and(|f| *f.kernelspace)
+    {
+        missing.push(
+            "`Filter From Kernelspace' is not implemented yet, filtering in user space".to_owned(),
+        );
     }
     missing
 }
@@ -136,7 +164,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> conf::Config {
-        conf::parse(text.as_bytes(), &|_| true).config.expect("a valid file")
+        conf::parse(text.as_bytes(), &|_| true)
+            .config
+            .expect("a valid file")
     }
 
     #[test]
@@ -146,8 +176,17 @@ mod tests {
         let lowered = config(&c.general, sync, &[1500, 65536], false);
         let limits: Vec<u16> = lowered.links.iter().map(|l| l.payload_limit).collect();
         assert_eq!(limits, [1472, 65507]);
-        assert_eq!((&*lowered.links[1].device, lowered.default_link), ("eth1", 1));
-        assert!(matches!(lowered.mode, Mode::Ftfw { ack_window_size: 300, .. }));
+        assert_eq!(
+            (&*lowered.links[1].device, lowered.default_link),
+            ("eth1", 1)
+        );
+        assert!(matches!(
+            lowered.mode,
+            Mode::Ftfw {
+                ack_window_size: 300,
+                ..
+            }
+        ));
     }
 
     #[test]
@@ -160,7 +199,11 @@ mod tests {
         let (policy, set) = lowered.protocols.expect("protocols");
         assert!(policy == Policy::Accept && set.has(6) && !set.has(17));
         let (policy, set) = lowered.addresses.expect("addresses");
-        assert!(policy == Policy::Ignore && set.has([10, 1, 2, 3].into()) && set.has([127, 0, 0, 1].into()));
+        assert!(
+            policy == Policy::Ignore
+                && set.has([10, 1, 2, 3].into())
+                && set.has([127, 0, 0, 1].into())
+        );
         assert!(!set.has([11, 1, 2, 3].into()));
         assert_eq!(lowered.tcp_states, Some((Policy::Accept, 1 << 3 | 1 << 8)));
     }

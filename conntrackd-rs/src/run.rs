@@ -19,7 +19,7 @@ use crate::request;
 use crate::server::{News, Server};
 use crate::systemd::Systemd;
 use crate::text;
-use crate::watch::Watch;
+use linux_io::watch::Watch;
 
 /// Longest datagram that a peer can send.
 const LARGEST_DATAGRAM: usize = 65536;
@@ -92,8 +92,13 @@ impl Replication {
                 };
                 self.engine.handle(now, input);
             }
-            Output::Kernel { id, socket, message } => {
-                self.kernel.request(&mut self.engine, now, socket, id, &message);
+            Output::Kernel {
+                id,
+                socket,
+                message,
+            } => {
+                self.kernel
+                    .request(&mut self.engine, now, socket, id, &message);
             }
             Output::Reply { client, bytes } => {
                 let news = server.reply(client, bytes);
@@ -132,7 +137,10 @@ impl Replication {
     pub fn populate(&mut self, server: &mut Server) -> io::Result<()> {
         self.pump(server);
         while self.kernel.dumping() {
-            match self.kernel.receive(&mut self.engine, monotonic_now(), KernelSocket::Dump) {
+            match self
+                .kernel
+                .receive(&mut self.engine, monotonic_now(), KernelSocket::Dump)
+            {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
@@ -177,7 +185,13 @@ impl Replication {
         true
     }
 
-    fn take_datagrams(&mut self, index: usize, watch: &Watch, limit: u32, buffer: &mut [u8]) -> bool {
+    fn take_datagrams(
+        &mut self,
+        index: usize,
+        watch: &Watch,
+        limit: u32,
+        buffer: &mut [u8],
+    ) -> bool {
         let Some(receiver) = self.channels.get(index).and_then(Channel::receiver) else {
             return false;
         };
@@ -202,7 +216,10 @@ impl Replication {
 
     fn take_answers(&mut self, which: KernelSocket, watch: &Watch) -> bool {
         for _ in 0..DUMP_PARTS_AT_ONCE {
-            match watch.read(|| self.kernel.receive(&mut self.engine, monotonic_now(), which)) {
+            match watch.read(|| {
+                self.kernel
+                    .receive(&mut self.engine, monotonic_now(), which)
+            }) {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return false,
@@ -256,7 +273,10 @@ pub fn open_events(general: &General, expectations: bool) -> io::Result<Events> 
         // As in the original, a kernel without them is no reason to stop.
         let _ = events.socket().set_broadcast_error(true);
         let _ = events.socket().set_no_enobufs(true);
-        daemon_rt::log!(Priority::Notice, "reliable ctnetlink event delivery is ENABLED.");
+        daemon_rt::log!(
+            Priority::Notice,
+            "reliable ctnetlink event delivery is ENABLED."
+        );
     }
     if general.filter.is_some() {
         daemon_rt::log!(Priority::Notice, "using user-space event filtering");
@@ -292,7 +312,9 @@ struct Watches {
 impl Daemon {
     /// Runs until it is told to stop.
     pub fn run(&mut self) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
         runtime.block_on(self.serve())
     }
 
@@ -322,12 +344,20 @@ impl Daemon {
                 return Ok(());
             }
             more |= self.take_all(&watches, &mut buffer);
-            if watches.timer.read(|| timer.expired()).is_ok_and(|rang| rang) {
+            if watches
+                .timer
+                .read(|| timer.expired())
+                .is_ok_and(|rang| rang)
+            {
                 armed = None;
             }
             let now = monotonic_now();
             if let Some(replication) = &mut self.replication {
-                if replication.engine.next_timeout().is_some_and(|at| at <= now) {
+                if replication
+                    .engine
+                    .next_timeout()
+                    .is_some_and(|at| at <= now)
+                {
                     replication.engine.handle_timeout(now);
                 }
             }
@@ -357,15 +387,23 @@ impl Daemon {
                 watches.answers.push((name, Watch::reading(socket)?));
             }
             for channel in &replication.channels {
-                watches.channels.push(channel.receiver().map(Watch::reading).transpose()?);
+                watches
+                    .channels
+                    .push(channel.receiver().map(Watch::reading).transpose()?);
             }
         }
         Ok(watches)
     }
 
     fn next_timeout(&self, alive: Option<Instant>) -> Option<Instant> {
-        let engine = self.replication.as_ref().and_then(|r| r.engine.next_timeout());
-        [engine, alive, self.server.next_timeout()].into_iter().flatten().min()
+        let engine = self
+            .replication
+            .as_ref()
+            .and_then(|r| r.engine.next_timeout());
+        [engine, alive, self.server.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Waits until something is ready; with `more` it only registers what the loop waits for.
@@ -384,7 +422,11 @@ impl Daemon {
             }
             ready |= watches.links.as_ref().is_some_and(|w| w.poll_read(cx));
             ready |= watches.timer.poll_read(cx);
-            if ready { Poll::Ready(()) } else { Poll::Pending }
+            if ready {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -413,7 +455,9 @@ impl Daemon {
                     let request = u32::try_from(number).ok().and_then(Request::from_number);
                     match (&mut self.replication, request) {
                         (Some(replication), Some(request)) => {
-                            replication.engine.handle(now, Input::Request { client, request });
+                            replication
+                                .engine
+                                .handle(now, Input::Request { client, request });
                         }
                         (None, Some(Request::StatsRuntime)) => {
                             let counters = text::stats::Loop {
@@ -463,7 +507,13 @@ impl Daemon {
             more |= replication.take_answers(*which, watch);
         }
         if let Some(watch) = &watches.links {
-            let news = || if replication.links.drain() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            let news = || {
+                if replication.links.drain() {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+            };
             if watch.read(news).is_ok() {
                 replication.report_links();
                 more = true;

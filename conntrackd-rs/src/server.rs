@@ -11,7 +11,7 @@ use std::task::Context;
 use ctsync_proto::ClientId;
 use net_types::{Duration, Instant};
 
-use crate::watch::Watch;
+use linux_io::watch::Watch;
 
 /// Clients served at a time; others wait in the kernel's queue.
 const MOST_CLIENTS: usize = 64;
@@ -143,7 +143,10 @@ impl Server {
             let Ok((stream, _)) = watch.read(|| self.listener.accept()) else {
                 return;
             };
-            let Ok(watch) = stream.set_nonblocking(true).and_then(|()| Watch::both(&stream)) else {
+            let Ok(watch) = stream
+                .set_nonblocking(true)
+                .and_then(|()| Watch::both(&stream))
+            else {
                 continue;
             };
             let id = ClientId(self.next);
@@ -163,7 +166,8 @@ impl Server {
     }
 
     fn sweep(&mut self) {
-        self.clients.retain(|client| !client.ended || client.waits());
+        self.clients
+            .retain(|client| !client.ended || client.waits());
     }
 }
 
@@ -187,7 +191,8 @@ impl Client {
             match self.watch.read(|| (&self.stream).read(slot)) {
                 Ok(0) => break,
                 Ok(len) => {
-                    self.request.extend_from_slice(bytes.get(..len).unwrap_or_default());
+                    self.request
+                        .extend_from_slice(bytes.get(..len).unwrap_or_default());
                     if let Ok(number) = <[u8; 4]>::try_from(self.request.as_slice()) {
                         self.asked = true;
                         news.push(News::Asked(self.id, i32::from_ne_bytes(number)));

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use conf_parsers::conntrackd::{self as conf, Config, SchedPolicy, Severity, Sync};
 use ctsync_proto::{ConfigError, Engine, Input, KernelSocket};
 use daemon_rt::log::Priority;
+use linux_io::ifname;
 use linux_io::link_watch::LinkWatch;
 use linux_io::process::{self, Fork};
 use linux_io::sched::{self, Class};
 use linux_io::signal::{self, SigSet, Signal, SignalFd};
 use linux_io::timer::monotonic_now;
-use linux_io::ifname;
 
 use crate::channel::Channel;
 use crate::cli::{self, Said, Task};
@@ -130,7 +130,12 @@ fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
     // The socket first, then the lock: who sees no lock may start.
     drop(daemon);
     drop(lock);
-    let result = ended.map_err(|e| error(format_args!("the daemon can not wait for events: {}", reason(&e))));
+    let result = ended.map_err(|e| {
+        error(format_args!(
+            "the daemon can not wait for events: {}",
+            reason(&e)
+        ))
+    });
     daemon_rt::log!(Priority::Notice, "---- shutdown received ----");
     systemd.stopping();
     result
@@ -208,8 +213,13 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
         .map(|(name, socket)| (name, socket.port_id()))
         .collect::<Vec<_>>()
     {
-        if matches!(socket, KernelSocket::Commit | KernelSocket::Flush | KernelSocket::Inject) {
-            replication.engine.handle(now, Input::SocketOpened { socket, port_id });
+        if matches!(
+            socket,
+            KernelSocket::Commit | KernelSocket::Flush | KernelSocket::Inject
+        ) {
+            replication
+                .engine
+                .handle(now, Input::SocketOpened { socket, port_id });
         }
     }
     replication.report_links();
@@ -266,7 +276,11 @@ impl LockFile {
             .mode(0o600)
             .open(path)
             .map(|_| Self(path.into()))
-            .map_err(|_| error(format_args!("lockfile `{path}' exists, perhaps conntrackd already running?")))
+            .map_err(|_| {
+                error(format_args!(
+                    "lockfile `{path}' exists, perhaps conntrackd already running?"
+                ))
+            })
     }
 }
 

@@ -16,9 +16,13 @@ pub struct Systemd {
 impl Systemd {
     /// Reads the environment; inactive when `wanted` is false or nobody asked for messages.
     pub fn new(wanted: bool) -> Self {
-        let to = if wanted { env::var("NOTIFY_SOCKET").ok() } else { None }
-            .and_then(|path| address(&path))
-            .and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
+        let to = if wanted {
+            env::var("NOTIFY_SOCKET").ok()
+        } else {
+            None
+        }
+        .and_then(|path| address(&path))
+        .and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
         let watchdog = to
             .as_ref()
             .and_then(|_| env::var("WATCHDOG_USEC").ok()?.parse().ok())

@@ -29,7 +29,11 @@ pub fn open(general: &General, background: bool) -> Result<(), String> {
             .mode(0o600)
             .open(&path.value)
             .map_err(|e| {
-                format!("ERROR: can't open logfile `{}'.Reason: {}", path.value, reason(&e))
+                format!(
+                    "ERROR: can't open logfile `{}'.Reason: {}",
+                    path.value,
+                    reason(&e)
+                )
             })?;
         log::set_file(Some((LogFile::from(file), Layout::CtimePidSeverity)));
     }
@@ -48,7 +52,10 @@ fn syslog_facility(facility: Facility) -> log::Facility {
 
 /// A flow that an error concerns: a dated line of its own in the log file, and syslog at error level.
 pub fn flow(line: &str) {
-    let dated = format!("{}\t{line}\n", linux_io::local_time::LocalTime::now().ctime());
+    let dated = format!(
+        "{}\t{line}\n",
+        linux_io::local_time::LocalTime::now().ctime()
+    );
     log::with_file(|file| file.write_all(dated.as_bytes()));
     log::to_syslog_only(Priority::Err, None, line);
 }
@@ -68,7 +75,10 @@ mod tests {
 
     #[test]
     fn reasons_are_the_c_librarys() {
-        assert_eq!(reason(&io::Error::from_raw_os_error(2)), "No such file or directory");
+        assert_eq!(
+            reason(&io::Error::from_raw_os_error(2)),
+            "No such file or directory"
+        );
         assert_eq!(reason(&io::Error::from_raw_os_error(19)), "No such device");
     }
 }

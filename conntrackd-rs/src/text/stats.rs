@@ -79,10 +79,21 @@ mod tests {
 
     #[test]
     fn layout() {
-        let text = runtime(Duration::ZERO, Loop { local_read_failed: 3 });
-        assert!(text.starts_with("daemon uptime: 0 min\n\nnetlink stats:\n\tevents received:\t                   0\n"));
-        assert!(text.contains("\tcurrent buffer size (in bytes):\t           0\n\nruntime stats:\n"));
+        let text = runtime(
+            Duration::ZERO,
+            Loop {
+                local_read_failed: 3,
+            },
+        );
+        assert!(text.starts_with(
+            "daemon uptime: 0 min\n\nnetlink stats:\n\tevents received:\t                   0\n"
+        ));
+        assert!(
+            text.contains("\tcurrent buffer size (in bytes):\t           0\n\nruntime stats:\n")
+        );
         assert!(text.contains("\t\tchild process segfault:\t           0\n"));
-        assert!(text.ends_with("\tlocal read failed:\t\t           3\n\tlocal unknown request:\t\t           0\n\n"));
+        assert!(text.ends_with(
+            "\tlocal read failed:\t\t           3\n\tlocal unknown request:\t\t           0\n\n"
+        ));
     }
 }

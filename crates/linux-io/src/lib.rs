@@ -28,6 +28,7 @@ pub mod timer;
 pub mod udp_sock;
 pub mod users;
 pub mod vrrp_sock;
+pub mod watch;
 
 mod sockopt;
 mod syscall;

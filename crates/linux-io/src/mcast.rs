@@ -67,7 +67,13 @@ mod tests {
         let sender = sender(group, 1, None, true).unwrap();
         assert!(!sender.socket.multicast_loop_v4().unwrap());
         assert_eq!(sender.socket.multicast_ttl_v4().unwrap(), 1);
-        let port = receiver.socket.local_addr().unwrap().as_socket().unwrap().port();
+        let port = receiver
+            .socket
+            .local_addr()
+            .unwrap()
+            .as_socket()
+            .unwrap()
+            .port();
         let unicast = Sender::new((Ipv4Addr::LOCALHOST, port).into(), None, true).unwrap();
         assert_eq!(unicast.send(b"x").unwrap(), 1);
         assert_eq!(receiver.receive(&mut [0; 4]).unwrap(), 1);
