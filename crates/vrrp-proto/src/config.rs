@@ -131,6 +131,8 @@ pub struct LinkFacts {
     pub index: Option<IfIndex>,
     /// `IFF_UP` and `IFF_RUNNING` are both set (and, for a VLAN or VMAC, on its lower interface too).
     pub up: bool,
+    /// All flags (`IFF_…`), for the log.
+    pub flags: u32,
     /// Link-layer address.
     pub mac: MacAddr,
     /// First IPv4 address that is none of our virtual addresses: the source of adverts and the side of the election.

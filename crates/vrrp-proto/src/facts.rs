@@ -266,7 +266,11 @@ impl Router {
         let old = core::mem::replace(&mut interface.link, new);
         if !self.started {
             let up = new.up && new.index.is_some();
-            self.links[id.index()] = crate::router::LiveLink { up, seen_up: up };
+            self.links[id.index()] = crate::router::LiveLink {
+                up,
+                flags: new.flags,
+                seen_up: up,
+            };
             return;
         }
         if old == new {
@@ -313,6 +317,7 @@ impl Router {
             return;
         }
         let interface = &self.config.interfaces[id.index()];
+        let interface_flags = interface.link.flags;
         let delay = if up {
             interface.up_delay
         } else {
@@ -320,7 +325,12 @@ impl Router {
         };
         if link.seen_up && !delay.is_zero() {
             self.timers.set(Timer::Link(id), now + delay);
-            self.say(Notice::LinkDelayed(id, up, delay));
+            self.say(Notice::LinkDelayed {
+                interface: id,
+                from: link.flags,
+                to: interface_flags,
+                delay,
+            });
             return;
         }
         self.set_link(now, id, up, true);
@@ -339,6 +349,7 @@ impl Router {
             return;
         }
         link.up = up;
+        link.flags = self.config.interfaces[id.index()].link.flags;
         link.seen_up |= up;
         if say {
             self.say(Notice::Link(id, up));

@@ -20,8 +20,17 @@ pub enum Notice {
     Link(IfId, bool),
     /// `Delay timer for NAME cancelled`.
     LinkDelayCancelled(IfId),
-    /// `NAME: Adding … delay by …`: the change counts after the delay.
-    LinkDelayed(IfId, bool, Duration),
+    /// `NAME: Adding flags change from 0xF to 0xG delay by µs`: the change counts after the delay.
+    LinkDelayed {
+        /// Which interface.
+        interface: IfId,
+        /// Flags in effect.
+        from: u32,
+        /// Flags after the delay.
+        to: u32,
+        /// The delay.
+        delay: Duration,
+    },
     /// `Interface NAME added`.
     InterfaceAdded(IfId),
     /// `Interface NAME deleted`.
@@ -63,8 +72,7 @@ impl Notice {
             Self::AddressAssigned(..)
             | Self::AddressDeassigned(..)
             | Self::AddressRemoved(..)
-            | Self::InterfaceAdded(_)
-            | Self::InterfaceDeleted(_) => true,
+            | Self::InterfaceAdded(_) => true,
             _ => false,
         }
     }

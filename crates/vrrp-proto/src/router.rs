@@ -56,6 +56,8 @@ pub(crate) struct LiveGroup {
 pub(crate) struct LiveLink {
     /// Up as far as instances are concerned: after the delays.
     pub(crate) up: bool,
+    /// The flags in effect.
+    pub(crate) flags: u32,
     /// Was up once; the delays apply only from then on.
     pub(crate) seen_up: bool,
 }
@@ -342,7 +344,11 @@ impl Router {
             .iter()
             .map(|i| {
                 let up = i.link.up && i.link.index.is_some();
-                LiveLink { up, seen_up: up }
+                LiveLink {
+                    up,
+                    flags: i.link.flags,
+                    seen_up: up,
+                }
             })
             .collect();
         self.paces = self

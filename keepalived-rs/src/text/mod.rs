@@ -1,4 +1,5 @@
 //! Every text that operators or programs read, as the original prints it.
 
+pub mod log;
 pub mod usage;
 pub mod version;

@@ -18,6 +18,7 @@ pub fn link(host: u8) -> LinkFacts {
     LinkFacts {
         index: IfIndex::new(2),
         up: true,
+        flags: 0x1_1043,
         mac: MacAddr([2, 0, 0, 0, 0, host]),
         v4: Some(Ipv4Addr::new(192, 0, 2, host)),
         v6: Some(format!("fe80::{host:x}").parse().unwrap()),

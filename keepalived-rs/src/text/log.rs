@@ -1,0 +1,415 @@
+//! The lines of the VRRP process: a [`Notice`] of the core in the original's words (2.3.3).
+//!
+//! In: what the core says, with its ids. Out: one log line, at LOG_INFO as all of these are.
+//! The original writes some of them with a colon behind the instance, most without; programs match on it.
+
+use std::fmt::{self, Display, Formatter};
+
+use daemon_rt::log::{Priority, log};
+use net_types::Duration;
+use vrrp_proto::Router;
+use vrrp_proto::notice::{Check, InstanceNotice, Notice, Part};
+
+/// Logs the notice, details only if they are wanted (`-D`).
+pub fn notice(router: &Router, notice: &Notice, detail: bool) {
+    if detail || !notice.is_detail() {
+        log(Priority::Info, format_args!("{}", Line { router, notice }));
+    }
+}
+
+/// A notice with the names that belong to its ids.
+pub struct Line<'a> {
+    /// Knows the names.
+    pub router: &'a Router,
+    /// What is said.
+    pub notice: &'a Notice,
+}
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let r = self.router;
+        match self.notice {
+            Notice::Instance(id, n) => instance(f, r, r.instance_name(*id), n),
+            Notice::GroupSync(id, state) => {
+                write!(
+                    f,
+                    "VRRP_Group({}) Syncing instances to {} state",
+                    r.group_name(*id),
+                    state.word()
+                )
+            }
+            Notice::GroupMemberFault(group, id) => {
+                let (group, name) = (r.group_name(*group), r.instance_name(*id));
+                write!(f, "VRRP_Group({group}): Syncing {name} to FAULT state")
+            }
+            Notice::Link(id, up) => {
+                write!(
+                    f,
+                    "Netlink reports {} {}",
+                    r.interface_name(*id),
+                    if *up { "up" } else { "down" }
+                )
+            }
+            Notice::LinkDelayCancelled(id) => {
+                write!(f, "Delay timer for {} cancelled", r.interface_name(*id))
+            }
+            Notice::LinkDelayed {
+                interface,
+                from,
+                to,
+                delay,
+            } => write!(
+                f,
+                "{}: Adding flags change from 0x{from:x} to 0x{to:x} delay by {}",
+                r.interface_name(*interface),
+                delay.as_micros()
+            ),
+            Notice::InterfaceAdded(id) => write!(f, "Interface {} added", r.interface_name(*id)),
+            Notice::InterfaceDeleted(id) => {
+                write!(f, "Interface {} deleted", r.interface_name(*id))
+            }
+            Notice::AddressAssigned(id, address) => {
+                write!(
+                    f,
+                    "Assigned address {address} for interface {}",
+                    r.interface_name(*id)
+                )
+            }
+            Notice::AddressDeassigned(id, address) => {
+                write!(
+                    f,
+                    "Deassigned address {address} from interface {}",
+                    r.interface_name(*id)
+                )
+            }
+            Notice::AddressRemoved(id, address) => write!(
+                f,
+                "Netlink reflector reports IP {address} removed from {}",
+                r.interface_name(*id)
+            ),
+            Notice::UnknownVrid(vrid, id) => {
+                let name = id.map_or("none", |i| r.interface_name(i));
+                write!(
+                    f,
+                    "Unknown VRID({vrid}) received on interface({name}). ignoring..."
+                )
+            }
+            Notice::TooShort { v6, length } => {
+                write!(
+                    f,
+                    "IPv{} VRRP packet too short - {length} bytes",
+                    if *v6 { 6 } else { 4 }
+                )
+            }
+            Notice::AhTooShort(length) => {
+                write!(f, "IPv4 VRRP packet with AH too short - {length} bytes")
+            }
+            Notice::StartupDelay(delay) => {
+                write!(f, "Delaying startup for {} seconds", General(*delay))
+            }
+            Notice::StartupDelayFurther(delay) => {
+                write!(
+                    f,
+                    "Delaying startup for a further {} seconds",
+                    General(*delay)
+                )
+            }
+            Notice::StartupDelayReduced => f.write_str("Reduced delayed start passed"),
+            Notice::StartupDelayCompleted => f.write_str("Delayed start completed"),
+            Notice::TimerLate(late) => write!(f, "VRRP thread timer expired {late} seconds ago"),
+        }
+    }
+}
+
+fn instance(f: &mut Formatter<'_>, r: &Router, name: &str, n: &InstanceNotice) -> fmt::Result {
+    match n {
+        InstanceNotice::Entering(state) => write!(f, "({name}) Entering {} STATE", state.word()),
+        InstanceNotice::EnteringInit(state) => {
+            write!(f, "({name}) Entering {} STATE (init)", state.word())
+        }
+        InstanceNotice::FaultAtStart => write!(f, "({name}) entering FAULT state"),
+        InstanceNotice::FaultScript(t) => {
+            write!(
+                f,
+                "({name}): entering FAULT state due to script {}",
+                r.tracker_name(*t)
+            )
+        }
+        InstanceNotice::FaultInterface(i) => {
+            write!(
+                f,
+                "({name}): entering FAULT state (interface {} down)",
+                r.interface_name(*i)
+            )
+        }
+        InstanceNotice::FaultFile(t, status) => write!(
+            f,
+            "({name}): entering FAULT state (tracked file {} has status {status})",
+            r.tracker_name(*t)
+        ),
+        InstanceNotice::FaultProcess(t) => write!(
+            f,
+            "({name}) entering FAULT state (tracked process {} quorum not achieved)",
+            r.tracker_name(*t)
+        ),
+        InstanceNotice::FaultNoAddress { v6 } => write!(
+            f,
+            "({name}) entering FAULT state (no IPv{} address for interface)",
+            if *v6 { 6 } else { 4 }
+        ),
+        InstanceNotice::TrackedBfd(t, up) => write!(
+            f,
+            "VRRP_Instance({name}) Tracked BFD instance {} is {}",
+            r.tracker_name(*t),
+            if *up { "UP" } else { "DOWN" }
+        ),
+        InstanceNotice::AdvertTimeout => write!(f, "({name}) Receive advertisement timeout"),
+        InstanceNotice::SentZero => write!(f, "({name}) sent 0 priority"),
+        InstanceNotice::Setting { add, part } => {
+            let what = match part {
+                Part::Firewall => "firewall drop rule",
+                Part::Addresses => "VIPs.",
+                Part::Excluded => "E-VIPs.",
+                Part::Routes => "Virtual Routes",
+                Part::Rules => "Virtual Rules",
+            };
+            write!(
+                f,
+                "({name}) {} {what}",
+                if *add { "setting" } else { "removing" }
+            )
+        }
+        InstanceNotice::Announcing(i, address) => {
+            let what = if address.is_ipv4() {
+                "gratuitous ARPs"
+            } else {
+                "Unsolicited Neighbour Adverts"
+            };
+            let on = r.interface_name(*i);
+            write!(f, "({name}) Sending/queueing {what} on {on} for {address}")
+        }
+        InstanceNotice::AnnouncingSource(address) => write!(
+            f,
+            "{name}: sending gratuitous {} for {address}",
+            if address.is_ipv4() { "ARP" } else { "NA" }
+        ),
+        InstanceNotice::MasterSet(a) => write!(f, "({name}) master set to {a}"),
+        InstanceNotice::MasterChanged(old, new) => {
+            write!(f, "({name}) master changed from {old} to {new}")
+        }
+        InstanceNotice::BackupZero => {
+            write!(f, "({name}) Backup received priority 0 advertisement")
+        }
+        InstanceNotice::MasterZero => write!(f, "({name}) Master received priority 0 message"),
+        InstanceNotice::LowerDiscarded(priority, from) => write!(
+            f,
+            "({name}) received lower priority ({priority}) advert from {from} - discarding"
+        ),
+        InstanceNotice::PreemptDelayStart(delay) => {
+            write!(f, "({name}) start preempt delay ({delay})")
+        }
+        InstanceNotice::PreemptDelayStop => write!(f, "({name}) stop preempt delay"),
+        InstanceNotice::IntervalAdopted(old, new) => write!(
+            f,
+            "({name}) advertisement interval updated from {}ms to {}ms by master",
+            old.as_millis(),
+            new.as_millis()
+        ),
+        InstanceNotice::IntervalRestored(old, new) => write!(
+            f,
+            "({name}) changing advert interval from {}ms to locally configured {}ms",
+            old.as_millis(),
+            new.as_millis()
+        ),
+        InstanceNotice::LowerReceived {
+            from,
+            theirs,
+            ours,
+            election,
+        } => write!(
+            f,
+            "({name}) Received advert from {from} with lower priority {theirs}, ours {ours}{}",
+            if *election {
+                ", forcing new election"
+            } else {
+                ""
+            }
+        ),
+        InstanceNotice::HigherReceived { from, theirs, ours } => write!(
+            f,
+            "({name}) Master received advert from {from} with higher priority {theirs}, ours {ours}"
+        ),
+        InstanceNotice::SameHigherAddress(from, priority) => write!(
+            f,
+            "({name}) Master received advert from {from} with same priority {priority} but higher IP address than ours"
+        ),
+        InstanceNotice::OwnAddressHeard => write!(
+            f,
+            "({name}) WARNING - equal priority advert received from remote host with our IP address."
+        ),
+        InstanceNotice::TwoOwners(from) => write!(
+            f,
+            "({name}) CONFIGURATION ERROR: local instance and {from} are both configured as address owner, please resolve"
+        ),
+        InstanceNotice::OwnerStillThere(from) => write!(
+            f,
+            "({name}) {from} is still advertising as address owner, please resolve - reducing our priority"
+        ),
+        InstanceNotice::OwnerStopped => {
+            write!(
+                f,
+                "({name}): rogue address owner appears to have stopped advertising"
+            )
+        }
+        InstanceNotice::OwnerRestoredGone => write!(
+            f,
+            "({name}) Restoring our priority to 255 since other address owner has disappeared"
+        ),
+        InstanceNotice::OwnerRestoredLower => write!(
+            f,
+            "({name}) Restoring our priority to 255 since received advert with lower priority"
+        ),
+        InstanceNotice::Priority(old, new) => {
+            write!(
+                f,
+                "({name}) Changing effective priority from {old} to {new}"
+            )
+        }
+        InstanceNotice::OldChecksum => {
+            write!(f, "({name}) Setting unicast VRRPv3 checksum to old version")
+        }
+        InstanceNotice::WrongCast { multicast } => {
+            let (got, ours) = casts(*multicast);
+            write!(
+                f,
+                "({name}) discarding {got}icast packet on {ours}icast instance"
+            )
+        }
+        InstanceNotice::Check(from, c) => check(f, name, from, c),
+    }
+}
+
+fn check(f: &mut Formatter<'_>, name: &str, from: &dyn Display, check: &Check) -> fmt::Result {
+    match check {
+        Check::UnexpectedAh => write!(
+            f,
+            "({name}) Received AH header but auth type not AH from {from}"
+        ),
+        Check::Length { got, expected } => write!(
+            f,
+            "({name}) vrrp packet from {from} too {}, length {got} and expect {expected}",
+            if got > expected { "long" } else { "short" }
+        ),
+        Check::Ttl(ttl) => write!(
+            f,
+            "({name}) invalid TTL/HL from {from}. Received {ttl} and expect 255"
+        ),
+        Check::Version { got, expected } => write!(
+            f,
+            "({name}) wrong VRRP version from {from}. Received {got} and expect {expected}"
+        ),
+        Check::AuthType(got) => write!(f, "({name}) Invalid auth type from {from}: {got}"),
+        Check::AuthMismatch { got, expected } => {
+            write!(
+                f,
+                "({name}) received a {got} auth from {from}, expecting {expected}!"
+            )
+        }
+        Check::Password => write!(f, "({name}) received an invalid passwd from {from}!"),
+        Check::IntervalV2 { got, ours } => write!(
+            f,
+            "({name}) advertisement interval mismatch with {from} mine={ours} sec rcv'd={got} sec"
+        ),
+        Check::PacketType(got) => write!(
+            f,
+            "({name}) Invalid packet type from {from}. {got} and expect 1"
+        ),
+        Check::IpLength { header, got } => write!(
+            f,
+            "({name}) ip_tot_len mismatch against received length from {from}. {header} and received {got}"
+        ),
+        Check::IntervalV3 { got, ours } => write!(
+            f,
+            "({name}) advertisement interval mismatch ours = {ours} centi-sec rcv'd={got} centi-sec"
+        ),
+        Check::Checksum { version } => {
+            write!(f, "({name}) Invalid VRRPv{version} checksum from {from}")
+        }
+        Check::Cast { multicast } => {
+            let (got, ours) = casts(*multicast);
+            write!(
+                f,
+                "({name}) Expected {ours}icast packet but received {got}icast packet from {from}"
+            )
+        }
+        Check::OwnerIgnores => {
+            write!(
+                f,
+                "({name}) Dropping packet(s) from {from} since we are address owner"
+            )
+        }
+        Check::AddressCount { got, expected } => {
+            write!(f, "({name}) expected {expected} VIPs but received {got}")
+        }
+        Check::AddressMissing { vrid, address } => write!(
+            f,
+            "({name}) ip address associated with VRID {vrid} not present in advert from {from}: {address}"
+        ),
+        Check::NotAPeer => write!(
+            f,
+            "({name}) unicast source address {from} not a unicast peer"
+        ),
+        Check::PeerTtl { got, min, max } => {
+            write!(
+                f,
+                "({name}) TTL/HL {got} from {from} not in range [{min}, {max}]"
+            )
+        }
+    }
+}
+
+/// How the packet travelled and how ours do, to be put in front of `icast`.
+const fn casts(multicast: bool) -> (&'static str, &'static str) {
+    if multicast {
+        ("mult", "un")
+    } else {
+        ("un", "mult")
+    }
+}
+
+/// Seconds as C's `%g` writes them: six significant digits, no trailing zeroes.
+struct General(Duration);
+
+impl Display for General {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let whole = self.0.as_secs();
+        let digits = whole.max(1).ilog10() as usize + usize::from(whole > 0);
+        let places = 6_usize.saturating_sub(digits.max(1));
+        let seconds = self.0.as_micros() as f64 / 1e6;
+        let text = format!("{seconds:.places$}");
+        let text = if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            &text
+        };
+        f.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_like_percent_g() {
+        for (micros, text) in [
+            (5_000_000, "5"),
+            (2_500_000, "2.5"),
+            (12_345_678, "12.3457"),
+            (100_000_000, "100"),
+            (1_234_567_000_000, "1234567"),
+        ] {
+            assert_eq!(General(Duration::from_micros(micros)).to_string(), text);
+        }
+    }
+}
