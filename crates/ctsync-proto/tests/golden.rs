@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ctsync_proto::Request;
 use ctsync_proto::wire::{
-    CT_DEL, Codec, EXP_DEL, Frames, WordOrder, decode_conntrack, decode_expect,
+    CT_DEL, CT_NEW, Codec, EXP_DEL, EXP_NEW, Frames, WordOrder, decode_conntrack, decode_expect,
 };
 use nfct::Attr;
 use node::{Node, settings};
@@ -62,12 +62,12 @@ fn every_recorded_message_is_read_and_written_back() {
                     order: WordOrder::Little,
                 };
                 match frame.header.kind {
-                    0..=CT_DEL => {
+                    CT_NEW..=CT_DEL => {
                         let ct = decode_conntrack(frame.body, WordOrder::Little).unwrap();
                         codec.window_scales = ct.has(Attr::TCP_WSCALE_ORIG);
                         codec.conntrack(&mut written, frame.header, &ct).unwrap();
                     }
-                    0..=EXP_DEL => {
+                    EXP_NEW..=EXP_DEL => {
                         let exp = decode_expect(frame.body).unwrap();
                         codec.expect(&mut written, frame.header, &exp).unwrap();
                     }
