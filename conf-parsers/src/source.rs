@@ -286,6 +286,8 @@ pub struct FakeHost {
     pub sysctls: BTreeMap<String, String>,
     /// iproute2 names, key `table/name`.
     pub iproute: BTreeMap<String, u32>,
+    /// Processors.
+    pub cpus: u32,
 }
 
 impl FakeHost {
@@ -379,6 +381,9 @@ impl Host for FakeHost {
     }
     fn sysctl(&self, path: &str) -> Option<String> {
         self.sysctls.get(path).cloned()
+    }
+    fn cpu_count(&self) -> u32 {
+        self.cpus
     }
     fn iproute_name(&self, table: &str, name: &str) -> Option<u32> {
         self.iproute.get(&format!("{table}/{name}")).copied()

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use conf_parsers::diag::{Class, Diagnostic, PrefixStyle, render};
 use conf_parsers::keepalived::engine::Features;
 use conf_parsers::keepalived::lines::Entry;
+use conf_parsers::keepalived::text::encode;
 use conf_parsers::keepalived::{
     Lines, Outcome, ParseOptions, Part, ReadOptions, model, parse, read,
 };
@@ -30,6 +31,8 @@ pub fn read_options(options: &Options) -> ReadOptions {
             .clone()
             .unwrap_or_else(|| node.split('.').next().unwrap_or("").to_owned()),
         check_all_includes: options.all_config,
+        log_detail: options.log_detail > 0,
+        ..ReadOptions::default()
     }
 }
 
@@ -62,7 +65,9 @@ pub fn tell(diagnostics: &[Diagnostic], files: &Files, style: PrefixStyle, confi
             log(Priority::Info, format_args!("{text}"));
         } else if !diagnostic.log {
             // A closed stderr leaves nobody to tell.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            let mut line = encode(&text);
+            line.push(b'\n');
+            let _ = std::io::stderr().lock().write_all(&line);
         }
     }
 }

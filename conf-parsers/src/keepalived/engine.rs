@@ -46,7 +46,7 @@ pub struct ParseOptions {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Feature {
-    /// Polling of the link state (`--enable-linkbeat`; OpenWrt has it, Debian not).
+    /// Polling of the link state (`--enable-linkbeat`, on by default).
     Linkbeat = 1,
     /// iptables and ipset names (OpenWrt has it, Debian not).
     Iptables = 2,
@@ -62,7 +62,10 @@ pub struct Features(u8);
 
 impl Default for Features {
     fn default() -> Self {
-        Self(0).with(Feature::TrackProcess).with(Feature::Bfd)
+        Self(0)
+            .with(Feature::Linkbeat)
+            .with(Feature::TrackProcess)
+            .with(Feature::Bfd)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Two steps: [`read`] turns files into [`Lines`] (once, in the parent), [`parse`] turns lines into a model (once per process).
 
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod glob;
 pub mod interfaces;
 pub mod iproute_names;

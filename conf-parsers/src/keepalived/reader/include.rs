@@ -137,6 +137,7 @@ pub(super) struct Stack {
     pub(super) check: Check,
     /// An include that had to succeed failed.
     pub(super) failed: bool,
+    log_opening: bool,
 }
 
 fn strerror(errno: Errno) -> String {
@@ -176,9 +177,10 @@ fn pieces(content: &[u8]) -> Vec<(String, bool)> {
 
 impl Stack {
     /// No file yet.
-    pub(super) fn new(check: Check) -> Self {
+    pub(super) fn new(check: Check, log_opening: bool) -> Self {
         Self {
             check,
+            log_opening,
             ..Self::default()
         }
     }
@@ -318,12 +320,14 @@ impl Stack {
                     continue;
                 }
             };
-            out.push(FileMessage {
-                class: Class::Ok,
-                text: format!("Opening file '{name}'."),
-                span: None,
-                log: true,
-            });
+            if self.log_opening {
+                out.push(FileMessage {
+                    class: Class::Ok,
+                    text: format!("Opening file '{name}'."),
+                    span: None,
+                    log: true,
+                });
+            }
             let named = nested || several;
             let own_dir = match path.rsplit_once('/') {
                 Some(("", _)) => "/".to_owned(),
@@ -389,7 +393,7 @@ pub(super) fn check_top(
     pattern: &str,
     check: Check,
 ) -> (Vec<FileMessage>, bool) {
-    let mut stack = Stack::new(check);
+    let mut stack = Stack::new(check, false);
     let mut out = Vec::new();
     let found = glob::glob(source, &source.current_dir(), pattern);
     let missing = found.missing_files || found.missing_directories;

@@ -23,10 +23,14 @@ pub struct ReadOptions {
     pub config_id: String,
     /// `-e`: every include must match and be readable.
     pub check_all_includes: bool,
+    /// `-D`: each file that is opened is logged.
+    pub log_detail: bool,
+    /// Most lines that the configuration may expand to; none = [`MAX_LINES`].
+    pub max_lines: Option<usize>,
 }
 
 /// Most lines that a configuration may expand to. `~SEQ` can ask for any number; memory is finite.
-const MAX_ENTRIES: usize = 1_000_000;
+pub const MAX_LINES: usize = 250_000;
 
 /// Reads the configuration at `path` (a glob). The top name is checked first, as at the original's start; if that fails the result is
 /// not `opened` and holds only the messages.
@@ -57,6 +61,8 @@ struct Reader<'h> {
     lines: Lines,
     depth: u32,
     in_globals: InGlobals,
+    max_lines: usize,
+    steps: usize,
 }
 
 /// Follows the lines just enough to see `include_check` in global_defs, which the reader itself must obey.
@@ -77,7 +83,7 @@ impl<'h> Reader<'h> {
         Self {
             host,
             config_id: &options.config_id,
-            stack: Stack::new(check),
+            stack: Stack::new(check, options.log_detail),
             definitions: Definitions::new(),
             repeats: Vec::new(),
             repeat_floor: 0,
@@ -86,6 +92,8 @@ impl<'h> Reader<'h> {
             lines: Lines::default(),
             depth: 0,
             in_globals: InGlobals::No,
+            max_lines: options.max_lines.unwrap_or(MAX_LINES),
+            steps: 0,
         }
     }
 
@@ -98,13 +106,6 @@ impl<'h> Reader<'h> {
             self.lines.opened = true;
             self.log(format!("Configuration file {path}"));
             while let Some((span, text)) = self.next_line() {
-                if self.lines.entries.len() >= MAX_ENTRIES {
-                    self.report(
-                        Class::GeneralError,
-                        format!("more than {MAX_ENTRIES} lines - ignoring the rest"),
-                    );
-                    break;
-                }
                 self.follow(&text);
                 self.lines.entries.push(Entry::Line {
                     span,
@@ -245,6 +246,15 @@ impl<'h> Reader<'h> {
     fn next_line(&mut self) -> Option<(Span, String)> {
         let mut defining = None;
         loop {
+            // Counted here, because a repetition of definitions makes no lines and could still go on for ever.
+            self.steps = self.steps.saturating_add(1);
+            if self.steps > self.max_lines {
+                self.report(
+                    Class::GeneralError,
+                    format!("more than {} lines - ignoring the rest", self.max_lines),
+                );
+                return None;
+            }
             let text = self.next_text(&mut defining)?;
             if let Some(index) = defining {
                 if !self.definitions.extend(index, &text) {

@@ -3,10 +3,13 @@ use crate::keepalived::{Outcome, ParseOptions, Part, ReadOptions, parse, read};
 use crate::source::{FakeHost, MemorySource};
 
 fn parsed(body: &str) -> Outcome {
-    let host = FakeHost {
+    let mut host = FakeHost {
         source: MemorySource::one("/k.conf", &format!("global_defs {{\n{body}\n}}\n")),
         ..FakeHost::with_interfaces(&["lo"])
     };
+    host.source
+        .files
+        .insert("/bin/busybox".to_owned(), (0o755, Vec::new()));
     let lines = read(&host, "/k.conf", &ReadOptions::default());
     parse(
         &lines,
