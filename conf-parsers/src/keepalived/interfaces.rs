@@ -20,12 +20,13 @@ pub struct MissingInterfaces {
 impl Ctx<'_> {
     /// `dynamic_interfaces` of global_defs.
     fn allows_dynamic_interfaces(&self) -> bool {
-        false
+        self.model.global.dynamic_interfaces
     }
 
     /// `default_interface` of global_defs, else [`DEFAULT_INTERFACE`].
     pub fn default_interface(&self) -> String {
-        DEFAULT_INTERFACE.to_owned()
+        let name = self.model.global.default_interface.as_deref();
+        name.unwrap_or(DEFAULT_INTERFACE).to_owned()
     }
 
     /// Whether an interface may be named: it exists, or `dynamic_interfaces` allows it to come later (logged once per

@@ -3,14 +3,29 @@
 //! A family of blocks contributes a `pub static ROOTS: &[Root]`; [`roots`] lists the families in the original's order.
 
 pub mod address;
+pub mod bfd;
+mod checker;
+mod checker_bfd;
+mod checker_dns;
+mod checker_file;
+mod checker_http;
+mod checker_misc;
+mod checker_plain;
+mod checker_regex;
+mod checker_smtp;
+mod checker_udp;
 mod encap;
 pub mod global;
 pub mod lvs;
 mod nexthop;
+mod real_server;
 pub mod route;
 mod route_metric;
 pub mod rule;
+mod ssl;
 pub mod top;
+mod virtual_server;
+mod virtual_server_group;
 pub mod vrrp;
 
 use super::engine::Root;

@@ -465,11 +465,11 @@ pub struct Ssl {
     /// `password`
     pub password: Option<Box<str>>,
     /// `ca`
-    pub ca: Option<Spanned<Box<str>>>,
+    pub ca: Option<Box<str>>,
     /// `certificate`
-    pub certificate: Option<Spanned<Box<str>>>,
+    pub certificate: Option<Box<str>>,
     /// `key`
-    pub key: Option<Spanned<Box<str>>>,
+    pub key: Option<Box<str>>,
 }
 
 /// Virtual servers, their groups and what they share.

@@ -10,6 +10,7 @@ use super::route::{
     TABLE_MAIN, Target,
 };
 use crate::keepalived::sockaddr::Shown;
+use crate::span::Spanned;
 
 /// The interface that a tracked route was installed on, if it is not the configured one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub fn print_route(route: &Route, installed: InstalledOn<'_>) -> String {
         print_encap(&mut out, encap);
     }
     gateway(&mut out, route.via);
-    device(&mut out, route.dev.as_deref());
+    device(&mut out, route.dev.as_ref());
     number(
         &mut out,
         " table ",
@@ -110,8 +111,8 @@ fn gateway(out: &mut String, via: Option<IpAddr>) {
     }
 }
 
-fn device(out: &mut String, dev: Option<&Box<str>>) {
-    number(out, " dev ", dev);
+fn device(out: &mut String, dev: Option<&Spanned<Box<str>>>) {
+    number(out, " dev ", dev.map(|dev| &**dev));
 }
 
 /// `whole` decides between `realms FROM/TO` and `realm TO`. For nexthops the original looks at the route's realms there.
@@ -217,7 +218,7 @@ fn metrics(out: &mut String, route: &Route) {
 fn print_nexthop(out: &mut String, hop: &NextHop, route_realms: u32) {
     out.push_str(" nexthop");
     gateway(out, hop.via);
-    device(out, hop.dev.as_deref());
+    device(out, hop.dev.as_ref());
     number(out, " weight ", hop.weight);
     if hop.onlink {
         out.push_str(" onlink");

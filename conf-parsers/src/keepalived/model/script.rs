@@ -18,3 +18,17 @@ pub struct Script {
     /// Place.
     pub span: Span,
 }
+
+impl Script {
+    /// The command as messages show it: every word in single quotes. The first is bare when it is a redirection.
+    pub fn command_line(&self) -> String {
+        let words = self.args.iter().enumerate().map(|(at, word)| {
+            if at == 0 && word.starts_with(['<', '>']) {
+                word.clone()
+            } else {
+                format!("'{word}'")
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}

@@ -1,0 +1,64 @@
+//! Script security of MISC_CHECK and the notify scripts.
+
+use crate::diag::Class;
+use crate::keepalived::engine::Ctx;
+use crate::keepalived::model::check::CheckKind;
+use crate::keepalived::model::lvs::VirtualServer;
+use crate::keepalived::script::Verdict;
+
+/// Checks every script; those that must not run are dropped, with their checker if it is one.
+pub(super) fn check(ctx: &mut Ctx<'_>, servers: &mut [VirtualServer]) {
+    let mut all = Verdict::default();
+    for rs in servers.iter_mut().flat_map(|vs| &mut vs.real_servers) {
+        rs.checkers.retain_mut(|checker| {
+            let CheckKind::Misc { script, .. } = &mut checker.kind else {
+                return true;
+            };
+            let verdict = ctx.script_verdict(script);
+            all = all.with(verdict);
+            if verdict.has(Verdict::INHIBIT) {
+                ctx.log(format!(
+                    "Disabling misc script {} due to insecure",
+                    script.command_line()
+                ));
+                false
+            } else if verdict.has(Verdict::NOT_FOUND) {
+                ctx.log(format!(
+                    "Disabling misc script {} since not found/accessible",
+                    script.command_line()
+                ));
+                false
+            } else {
+                verdict.has(Verdict::EXECUTABLE) || verdict.has(Verdict::SYSTEM)
+            }
+        });
+    }
+    for vs in servers {
+        all = all
+            .with(ctx.check_script(&mut vs.quorum_up))
+            .with(ctx.check_script(&mut vs.quorum_down));
+        for rs in &mut vs.real_servers {
+            all = all
+                .with(ctx.check_script(&mut rs.notify_up))
+                .with(ctx.check_script(&mut rs.notify_down));
+        }
+    }
+    let mut common = ctx.model.global.notify_fifo.script.take();
+    all = all.with(ctx.check_script(&mut common));
+    ctx.model.global.notify_fifo.script = common;
+    let mut own = ctx.model.global.lvs_notify_fifo.script.take();
+    all = all.with(ctx.check_script(&mut own));
+    ctx.model.global.lvs_notify_fifo.script = own;
+
+    if !ctx.model.global.script_security && all.has(Verdict::IS_SCRIPT) {
+        let more = if all.has(Verdict::INSECURE) {
+            " There are insecure scripts."
+        } else {
+            ""
+        };
+        ctx.report(
+            Class::Security,
+            format!("SECURITY VIOLATION - check scripts are being executed but script_security not enabled.{more}"),
+        );
+    }
+}
