@@ -13,4 +13,5 @@ pub mod fifo;
 pub mod log;
 pub mod pidfile;
 pub mod script;
+pub mod script_security;
 pub mod signals;

@@ -314,14 +314,24 @@ fn lab_links_come_change_and_go() {
     );
 }
 
-fn receive(receiver: &Receiver, buffer: &mut [u8]) -> crate::vrrp_sock::Packet {
-    // The pair delivers in a soft interrupt; this only ends a test that has gone wrong.
-    let deadline = Instant::now() + Duration::from_secs(10);
+/// Sends until something arrives: a link that has just come up may lose the first packets.
+fn exchange(
+    sender: &Sender,
+    packet: &[u8],
+    way: &Way,
+    receiver: &Receiver,
+    buffer: &mut [u8],
+) -> crate::vrrp_sock::Packet {
+    // The deadline only ends a test that has gone wrong.
+    let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
-        if let Some(packet) = receiver.receive(buffer).unwrap() {
-            return packet;
+        sender.send(packet, way).unwrap();
+        for _ in 0..50 {
+            if let Some(packet) = receiver.receive(buffer).unwrap() {
+                return packet;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_millis(1));
     }
     panic!("no packet");
 }
@@ -375,9 +385,8 @@ fn lab_adverts_travel_over_ipv4() {
         hop_limit: None,
         direct: true,
     };
-    sender.send(&packet, &way).unwrap();
     let mut buffer = [0; 64];
-    let got = receive(&receiver, &mut buffer);
+    let got = exchange(&sender, &packet, &way, &receiver, &mut buffer);
     assert_eq!(
         (got.len, got.source, got.destination),
         (26, v4(1), Some(group))
@@ -393,8 +402,7 @@ fn lab_adverts_travel_over_ipv4() {
         None,
         "own adverts are not heard"
     );
-    sender.send(&packet, &way).unwrap();
-    assert!(receive(&receiver, &mut [0; 20]).cut);
+    assert!(exchange(&sender, &packet, &way, &receiver, &mut [0; 20]).cut);
 }
 
 #[test]
@@ -419,9 +427,8 @@ fn lab_adverts_travel_over_ipv6() {
         hop_limit: None,
         direct: true,
     };
-    sender.send(&packet, &way).unwrap();
     let mut buffer = [0; 64];
-    let got = receive(&receiver, &mut buffer);
+    let got = exchange(&sender, &packet, &way, &receiver, &mut buffer);
     assert_eq!(
         (got.len, got.source, got.destination),
         (24, local.into(), Some(group))
@@ -440,8 +447,7 @@ fn lab_adverts_travel_over_ipv6() {
     way.destination = other.into();
     way.hop_limit = Some(9);
     way.direct = false;
-    sender.send(&packet, &way).unwrap();
-    let got = receive(&receiver, &mut buffer);
+    let got = exchange(&sender, &packet, &way, &receiver, &mut buffer);
     assert_eq!(
         (got.source, got.hop_limit, got.is_multicast()),
         (local.into(), Some(9), false)

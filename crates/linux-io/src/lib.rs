@@ -9,6 +9,7 @@
 
 pub mod announce;
 pub mod anon_fd;
+pub mod epoll;
 pub mod ifname;
 pub mod inotify;
 pub mod link_watch;

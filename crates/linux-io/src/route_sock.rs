@@ -81,7 +81,10 @@ impl Requests {
         })?;
         // Answers without a copy of the request, so that many fit. Linux 4.3; without it they are only longer.
         let _ = set_int(&fd, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1);
-        Ok(Self { fd, port, seq: 0 })
+        // As the original: numbers of different runs differ.
+        let since_1970 = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let seq = (since_1970.as_secs() & u64::from(u32::MAX)) as u32;
+        Ok(Self { fd, port, seq })
     }
 
     /// The socket's port: news with this number are echoes of our own requests.
@@ -90,9 +93,11 @@ impl Requests {
     }
 
     /// Carries the requests out, in order. `answers` gets one entry for each: 0 or the error number of its refusal. A refused
-    /// request does not stop the others. The error is one of the socket itself; then `answers` covers what was answered.
-    pub fn execute(&mut self, batch: &mut Batch, answers: &mut Vec<i32>) -> io::Result<()> {
+    /// request does not stop the others. Returns the sequence number of the first request. The error is one of the socket
+    /// itself; then `answers` covers what was answered.
+    pub fn execute(&mut self, batch: &mut Batch, answers: &mut Vec<i32>) -> io::Result<u32> {
         answers.clear();
+        let start = self.seq;
         batch.renumber(self.seq);
         let mut first = self.seq;
         self.seq = self.seq.wrapping_add(batch.len());
@@ -115,7 +120,7 @@ impl Requests {
             }
             first = first.wrapping_add(count);
         }
-        Ok(())
+        Ok(start)
     }
 
     /// Reads a whole table: `kind` is `RTM_GET…`, `family` 0 for all or Linux's number. A table that changes meanwhile is

@@ -1,0 +1,167 @@
+//! Gratuitous ARP and unsolicited neighbour advertisements on their way out.
+//!
+//! The core decides when; this builds the frames, collects those of one turn of the loop and sends them in one go: failover
+//! with hundreds of addresses costs a few system calls.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use linux_io::announce::{self, gratuitous_arp, unsolicited_na};
+use linux_io::packet_sock::{ETHERTYPE_ARP, ETHERTYPE_IPV6, Frame, PacketSocket};
+use linux_io::sysctl;
+use net_types::{Duration, Family, IfIndex, Instant};
+use netlink_wire::Link;
+use netlink_wire::link::IFF_NOARP;
+use nix::errno::Errno;
+
+/// How long an interface's forwarding setting is believed before it is read again.
+const FORWARDING_AGE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+struct Queued {
+    interface: IfIndex,
+    name: Box<str>,
+    address: IpAddr,
+    bytes: Range<usize>,
+}
+
+/// Sends announcements.
+#[derive(Debug)]
+pub struct Announcer {
+    socket: PacketSocket,
+    frames: Vec<u8>,
+    queue: Vec<Queued>,
+    /// Whether an interface forwards IPv6, and when that was read.
+    forwards: BTreeMap<u32, (Instant, bool)>,
+    detail: bool,
+}
+
+impl Announcer {
+    /// Opens the socket. `detail`: log every message (`--log-detail`).
+    pub fn open(detail: bool) -> io::Result<Self> {
+        let socket = PacketSocket::open().inspect_err(|e| {
+            let errno = e.raw_os_error().unwrap_or(0);
+            log!(
+                Priority::Info,
+                "Error {errno} while registering gratuitous ARP shared channel"
+            );
+        })?;
+        if detail {
+            log!(Priority::Info, "Registering gratuitous ARP shared channel");
+            log!(
+                Priority::Info,
+                "Registering gratuitous NDISC shared channel"
+            );
+        }
+        Ok(Self {
+            socket,
+            frames: Vec::new(),
+            queue: Vec::new(),
+            forwards: BTreeMap::new(),
+            detail,
+        })
+    }
+
+    /// Queues an announcement of `address` on an interface. Interfaces without ARP are passed over.
+    pub fn queue(&mut self, now: Instant, link: &Link, address: IpAddr) {
+        let Some(interface) = IfIndex::new(link.index) else {
+            return;
+        };
+        if link.flags & IFF_NOARP != 0 || link.address.as_bytes().is_empty() {
+            return;
+        }
+        let sender = announce::Sender {
+            hw_type: link.hw_type,
+            own: &link.address,
+            broadcast: &link.broadcast,
+        };
+        let start = self.frames.len();
+        match address {
+            IpAddr::V4(address) => gratuitous_arp(&mut self.frames, sender, address),
+            IpAddr::V6(address) => {
+                let router = self.forwards(now, link);
+                unsolicited_na(&mut self.frames, sender, address, router);
+            }
+        }
+        self.queue.push(Queued {
+            interface,
+            name: link.name.clone(),
+            address,
+            bytes: start..self.frames.len(),
+        });
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        if self.detail {
+            for Queued { name, address, .. } in &self.queue {
+                match address {
+                    IpAddr::V4(_) => log!(
+                        Priority::Info,
+                        "Sending gratuitous ARP on {name} for {address}"
+                    ),
+                    IpAddr::V6(_) => {
+                        log!(
+                            Priority::Info,
+                            "Sending unsolicited Neighbour Advert on {name} for {address}"
+                        );
+                    }
+                }
+            }
+        }
+        let frame = |q: &Queued| Frame {
+            interface: q.interface,
+            ethertype: match q.address {
+                IpAddr::V4(_) => ETHERTYPE_ARP,
+                IpAddr::V6(_) => ETHERTYPE_IPV6,
+            },
+            bytes: self.frames.get(q.bytes.clone()).unwrap_or_default(),
+        };
+        let frames: Vec<Frame<'_>> = self.queue.iter().map(frame).collect();
+        self.socket.send_burst(&frames, |at, error| {
+            if let Some(queued) = self.queue.get(at) {
+                report(queued, &error);
+            }
+        });
+        self.queue.clear();
+        self.frames.clear();
+    }
+
+    fn forwards(&mut self, now: Instant, link: &Link) -> bool {
+        match self.forwards.get(&link.index) {
+            Some((read, forwards)) if now.since(*read) <= FORWARDING_AGE => *forwards,
+            _ => {
+                let forwards = sysctl::forwards(Family::V6, &link.name);
+                self.forwards.insert(link.index, (now, forwards));
+                forwards
+            }
+        }
+    }
+}
+
+fn report(queued: &Queued, error: &io::Error) {
+    let Queued { name, address, .. } = queued;
+    let errno = error.raw_os_error().unwrap_or(0);
+    match address {
+        IpAddr::V4(_) => {
+            let text = Errno::from_raw(errno).desc();
+            log!(
+                Priority::Info,
+                "Error {errno} ({text}) sending gratuitous ARP on {name} for {address}"
+            );
+        }
+        IpAddr::V6(_) => {
+            log!(
+                Priority::Info,
+                "Error {errno} sending ndisc unsolicited neighbour advert on {name} for {address}"
+            );
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! The table of kernel objects: addresses, routes and rules with the numbers by which the core knows them.
+//!
+//! In: the configuration's lines. Out: numbers ([`Object`]), and the netlink values behind them. Equal lines have the same
+//! number for as long as the process lives, so that a reload finds what has not changed.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use conf_parsers::keepalived::model::{
+    address as written, route as written_route, rule as written_rule,
+};
+use net_types::{Family, Prefix};
+use netlink_wire::address::{FOREVER, Lifetimes};
+use netlink_wire::route::{
+    AddMode, Encap, IpTunnel, Metric, NextHop, PROTOCOL_KEEPALIVED, TABLE_MAIN,
+};
+use netlink_wire::{Address, Route, Rule};
+use vrrp_proto::Object;
+
+/// `RTNH_F_ONLINK`
+const ONLINK: u8 = 4;
+
+/// An address and the name of its interface. The interface's number in it is filled in when it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressObject {
+    /// Where it is added.
+    pub interface: Box<str>,
+    /// What is added.
+    pub address: Address,
+}
+
+impl AddressObject {
+    /// From a line of the configuration; `interface` is the line's own or the virtual router's.
+    pub fn new(line: &written::Address, interface: &str) -> Self {
+        let mut address = Address::new(0, line.prefix.addr, line.prefix.len);
+        address.scope = line.scope;
+        address.flags = line.kernel_flags().bits();
+        address.broadcast = line.broadcast;
+        address.label = line.label.as_ref().map(|l| l.value.clone());
+        address.peer = line.peer;
+        address.protocol = Some(PROTOCOL_KEEPALIVED);
+        if line.family() == Family::V6 && line.preferred_lft != written::LIFETIME_FOREVER {
+            address.lifetimes = Some(Lifetimes {
+                preferred: line.preferred_lft,
+                valid: FOREVER,
+            });
+        }
+        Self {
+            interface: interface.into(),
+            address,
+        }
+    }
+
+    /// Same address, prefix length, interface, scope and label: the original's idea of "the same".
+    fn is_same(&self, other: &Self) -> bool {
+        let (a, b) = (&self.address, &other.address);
+        self.interface == other.interface
+            && (a.local, a.prefix_len, a.scope) == (b.local, b.prefix_len, b.scope)
+            && a.label == b.label
+    }
+}
+
+/// A route and the names of its interfaces, whose numbers are filled in when it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteObject {
+    /// What is added.
+    pub route: Route,
+    /// Where among routes with the same key.
+    pub mode: AddMode,
+    /// `dev`
+    pub interface: Option<Box<str>>,
+    /// `dev` of each next hop.
+    pub hop_interfaces: Vec<Option<Box<str>>>,
+}
+
+impl RouteObject {
+    /// From a line of the configuration.
+    pub fn new(line: &written_route::Route) -> Self {
+        let mut route = Route::new(line.family);
+        route.destination = Some(prefix(line.dst));
+        route.source = line.src.map(prefix);
+        route.tos = line.tos.unwrap_or(0);
+        route.table = line.table;
+        route.protocol = line.protocol.unwrap_or(PROTOCOL_KEEPALIVED);
+        route.scope = line.scope;
+        route.kind = line.kind.map(|k| k.0);
+        route.flags = if line.onlink { u32::from(ONLINK) } else { 0 };
+        route.preferred_source = line.pref_src;
+        route.gateway = line.via;
+        route.encap = line.encap.as_ref().map(encap);
+        route.metric = line.metric;
+        route.realms = line.realms;
+        route.expires = line.expires;
+        route.preference = line.pref;
+        route.ttl_propagate = line.ttl_propagate.map(u8::from);
+        route.congestion_control.clone_from(&line.metrics.congctl);
+        route.metrics = line.metrics.iter().map(|(m, v)| (metric(m), v)).collect();
+        route.locked = line.metrics.lock;
+        route.nexthops = line.nexthops.iter().map(nexthop).collect();
+        Self {
+            route,
+            mode: match line.placement {
+                written_route::Placement::Prepend => AddMode::Prepend,
+                written_route::Placement::Append => AddMode::Append,
+                written_route::Placement::Add => AddMode::Exclusive,
+            },
+            interface: line.dev.as_ref().map(|d| d.value.clone()),
+            hop_interfaces: line
+                .nexthops
+                .iter()
+                .map(|n| n.dev.as_ref().map(|d| d.value.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// A rule from a line of the configuration.
+pub fn rule(line: &written_rule::Rule) -> Rule {
+    let mut rule = Rule::new(line.family);
+    rule.action = line.action.number();
+    rule.table = 0;
+    match line.action {
+        written_rule::RuleAction::Lookup(0) => rule.table = TABLE_MAIN,
+        written_rule::RuleAction::Lookup(table) => rule.table = table,
+        written_rule::RuleAction::L3mdev => rule.l3mdev = true,
+        written_rule::RuleAction::Goto(priority) => rule.goto = Some(priority),
+        _ => {}
+    }
+    rule.invert = line.invert;
+    rule.tos = line.tos;
+    rule.from = line.from.map(prefix);
+    rule.to = line.to.map(prefix);
+    rule.priority = Some(line.priority);
+    rule.mark = line.fwmark.map(|(mark, _)| mark);
+    rule.mask = line.fwmark.and_then(|(_, mask)| mask);
+    rule.realms = line.realms;
+    rule.suppress_prefix_len = line
+        .suppress_prefix_len
+        .map(|len| u32::from_ne_bytes(len.to_ne_bytes()));
+    rule.suppress_group = line.suppress_ifgroup;
+    rule.incoming = line.iif.as_ref().map(|i| i.value.clone());
+    rule.outgoing = line.oif.as_ref().map(|i| i.value.clone());
+    rule.tunnel_id = line.tunnel_id;
+    rule.users = line.uid_range.map(|r| (r.start, r.end));
+    rule.protocol = line.protocol;
+    rule.ip_protocol = line.ip_proto;
+    rule.source_ports = line.sport.map(|r| (r.start, r.end));
+    rule.destination_ports = line.dport.map(|r| (r.start, r.end));
+    rule
+}
+
+fn prefix(target: written_route::Target) -> Prefix {
+    match target {
+        written_route::Target::Prefix(prefix) => prefix,
+        written_route::Target::Any(Family::V4) => Prefix {
+            addr: Ipv4Addr::UNSPECIFIED.into(),
+            len: 0,
+        },
+        written_route::Target::Any(Family::V6) => Prefix {
+            addr: Ipv6Addr::UNSPECIFIED.into(),
+            len: 0,
+        },
+    }
+}
+
+fn nexthop(hop: &written_route::NextHop) -> NextHop {
+    NextHop {
+        gateway: hop.via,
+        interface: 0,
+        hops: hop
+            .weight
+            .map_or(0, |w| u8::try_from(w.saturating_sub(1)).unwrap_or(u8::MAX)),
+        flags: if hop.onlink { ONLINK } else { 0 },
+        realms: hop.realms,
+        encap: hop.encap.as_ref().map(encap),
+    }
+}
+
+fn encap(encap: &written_route::Encap) -> Encap {
+    match encap {
+        written_route::Encap::Mpls(labels) => Encap::Mpls(labels.clone()),
+        written_route::Encap::Ip(t) => Encap::Ip(tunnel(t, |ip| match ip {
+            IpAddr::V4(ip) => Some(ip),
+            IpAddr::V6(_) => None,
+        })),
+        written_route::Encap::Ila(locator) => Encap::Ila(u64::from_be_bytes(*locator)),
+        written_route::Encap::Ip6(t) => Encap::Ip6(tunnel(t, |ip| match ip {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(ip) => Some(ip),
+        })),
+    }
+}
+
+fn tunnel<A>(
+    line: &written_route::EncapIp,
+    of_family: impl Fn(IpAddr) -> Option<A>,
+) -> IpTunnel<A> {
+    IpTunnel {
+        id: line.id,
+        destination: line.dst.and_then(&of_family),
+        source: line.src.and_then(&of_family),
+        tos: line.tos,
+        ttl: line.ttl,
+        flags: line.flags,
+    }
+}
+
+fn metric(metric: written_route::Metric) -> Metric {
+    use written_route::Metric as Line;
+    match metric {
+        Line::Mtu => Metric::Mtu,
+        Line::Window => Metric::Window,
+        Line::Rtt => Metric::Rtt,
+        Line::RttVar => Metric::RttVar,
+        Line::SsThresh => Metric::SsThresh,
+        Line::Cwnd => Metric::Cwnd,
+        Line::AdvMss => Metric::AdvMss,
+        Line::Reordering => Metric::Reordering,
+        Line::HopLimit => Metric::HopLimit,
+        Line::InitCwnd => Metric::InitCwnd,
+        Line::Features => Metric::Features,
+        Line::RtoMin => Metric::RtoMin,
+        Line::InitRwnd => Metric::InitRwnd,
+        Line::QuickAck => Metric::QuickAck,
+        Line::FastOpenNoCookie => Metric::FastOpenNoCookie,
+    }
+}
+
+/// All objects that any configuration of this process has named.
+#[derive(Debug, Default)]
+pub struct Objects {
+    addresses: Vec<AddressObject>,
+    routes: Vec<RouteObject>,
+    rules: Vec<Rule>,
+    /// Numbers of the addresses by their address.
+    by_address: BTreeMap<IpAddr, Vec<u32>>,
+    /// Addresses of the present configuration, by number.
+    current: Vec<bool>,
+}
+
+impl Objects {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A new configuration is about to name its objects: until then no address counts as ours.
+    pub fn begin_configuration(&mut self) {
+        self.current.fill(false);
+    }
+
+    /// The number of an address. What does not belong to its identity (lifetimes, flags, peer) is that of the latest call.
+    pub fn intern_address(&mut self, object: AddressObject) -> Object {
+        let numbers = self.by_address.entry(object.address.local).or_default();
+        for number in numbers.iter() {
+            let slot = usize::try_from(*number)
+                .ok()
+                .and_then(|n| self.addresses.get_mut(n));
+            if let Some(known) = slot.filter(|known| known.is_same(&object)) {
+                *known = object;
+                if let Some(current) = usize::try_from(*number)
+                    .ok()
+                    .and_then(|n| self.current.get_mut(n))
+                {
+                    *current = true;
+                }
+                return Object::Address(*number);
+            }
+        }
+        let number = next(self.addresses.len());
+        numbers.push(number);
+        self.addresses.push(object);
+        self.current.push(true);
+        Object::Address(number)
+    }
+
+    /// The number of a route; every part of it belongs to its identity.
+    pub fn intern_route(&mut self, object: RouteObject) -> Object {
+        Object::Route(intern(&mut self.routes, object))
+    }
+
+    /// The number of a rule; every part of it belongs to its identity.
+    pub fn intern_rule(&mut self, rule: Rule) -> Object {
+        Object::Rule(intern(&mut self.rules, rule))
+    }
+
+    /// The address behind a number.
+    pub fn address(&self, number: u32) -> Option<&AddressObject> {
+        self.addresses.get(usize::try_from(number).ok()?)
+    }
+
+    /// The route behind a number.
+    pub fn route(&self, number: u32) -> Option<&RouteObject> {
+        self.routes.get(usize::try_from(number).ok()?)
+    }
+
+    /// The rule behind a number.
+    pub fn rule(&self, number: u32) -> Option<&Rule> {
+        self.rules.get(usize::try_from(number).ok()?)
+    }
+
+    /// Objects with this address, on whatever interface, that the present configuration names.
+    pub fn addresses_like(&self, address: IpAddr) -> impl Iterator<Item = (u32, &AddressObject)> {
+        let numbers = self.by_address.get(&address).map_or(&[][..], |n| n);
+        numbers.iter().filter_map(|n| {
+            let slot = usize::try_from(*n).ok()?;
+            self.current.get(slot).copied().filter(|c| *c)?;
+            Some((*n, self.addresses.get(slot)?))
+        })
+    }
+
+    /// Whether there are routes and rules, IPv4 then IPv6: only then their news matter.
+    pub(super) fn kinds(&self) -> ([bool; 2], [bool; 2]) {
+        let has_route = |f| self.routes.iter().any(|r| r.route.family == f);
+        let has_rule = |f| self.rules.iter().any(|r| r.family == f);
+        (
+            [has_route(Family::V4), has_route(Family::V6)],
+            [has_rule(Family::V4), has_rule(Family::V6)],
+        )
+    }
+}
+
+fn next(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+fn intern<T: PartialEq>(table: &mut Vec<T>, object: T) -> u32 {
+    let at = table.iter().position(|known| *known == object);
+    next(at.unwrap_or_else(|| {
+        table.push(object);
+        table.len().saturating_sub(1)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vip(interface: &str, text: &str) -> AddressObject {
+        AddressObject {
+            interface: interface.into(),
+            address: Address::new(0, text.parse().unwrap(), 24),
+        }
+    }
+
+    #[test]
+    fn equal_lines_have_one_number_and_a_reload_keeps_it() {
+        let mut objects = Objects::new();
+        let a = objects.intern_address(vip("eth0", "10.0.0.1"));
+        let b = objects.intern_address(vip("eth1", "10.0.0.1"));
+        assert_ne!(a, b);
+        let mut again = vip("eth0", "10.0.0.1");
+        again.address.flags = 2;
+        objects.begin_configuration();
+        assert_eq!(
+            objects.addresses_like("10.0.0.1".parse().unwrap()).count(),
+            0
+        );
+        assert_eq!(objects.intern_address(again), a);
+        let ours: Vec<_> = objects
+            .addresses_like("10.0.0.1".parse().unwrap())
+            .collect();
+        assert_eq!(ours.len(), 1);
+        assert_eq!((ours[0].0, ours[0].1.address.flags), (0, 2));
+    }
+
+    #[test]
+    fn routes_are_told_apart_by_every_part() {
+        let mut objects = Objects::new();
+        let object = |metric| {
+            let mut route = Route::new(Family::V4);
+            route.metric = Some(metric);
+            RouteObject {
+                route,
+                mode: AddMode::Prepend,
+                interface: None,
+                hop_interfaces: Vec::new(),
+            }
+        };
+        assert_eq!(objects.intern_route(object(5)), Object::Route(0));
+        assert_eq!(objects.intern_route(object(6)), Object::Route(1));
+        assert_eq!(objects.intern_route(object(5)), Object::Route(0));
+        assert_eq!(objects.kinds(), ([true, false], [false, false]));
+    }
+}

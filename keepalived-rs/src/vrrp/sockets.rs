@@ -1,0 +1,337 @@
+//! The VRRP sockets: opens what the core wants, closes what it no longer wants, opens again when an interface comes back.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use linux_io::epoll::ReadSet;
+use linux_io::vrrp_sock::{
+    Channel, Device, OpenError, Packet, Receiver, Route, Sender, Spec, Step,
+};
+use net_types::{Family, IfIndex};
+use netlink_wire::Link;
+use nix::errno::Errno;
+use vrrp_proto::SocketId;
+use vrrp_proto::output::Transmit;
+use vrrp_proto::status::Socket;
+
+use super::interfaces::Interfaces;
+
+/// `IPPROTO_VRRP`
+const PROTOCOL: u8 = 112;
+
+/// Both sockets of one entry, or why there are none.
+#[derive(Debug)]
+struct Pair {
+    wanted: Socket,
+    /// The number of the interface they are bound to; 0 without one.
+    index: u32,
+    receiver: Option<Receiver>,
+    sender: Option<Sender>,
+}
+
+/// What [`Sockets::refresh`] found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The local unicast address is not there: instances on the socket have no source.
+    NoSource(SocketId),
+}
+
+/// All sockets, by [`SocketId`].
+#[derive(Debug)]
+pub struct Sockets {
+    pairs: Vec<Pair>,
+    /// Readable while a receiver is; its numbers are those of [`SocketId`].
+    readable: ReadSet,
+    tokens: Vec<u32>,
+}
+
+impl Sockets {
+    /// No socket yet.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            pairs: Vec::new(),
+            readable: ReadSet::new()?,
+            tokens: Vec::new(),
+        })
+    }
+
+    /// Makes the sockets those that the core wants ([`vrrp_proto::Router::sockets`]), on the interfaces as they are now.
+    /// Call it at start, after a reload and after every change of a link. Sockets that fit stay open.
+    pub fn refresh(
+        &mut self,
+        wanted: &[Socket],
+        interfaces: &Interfaces,
+        receive_buffer: impl Fn(SocketId) -> u32,
+        mut trouble: impl FnMut(Trouble),
+    ) {
+        let mut old = std::mem::take(&mut self.pairs);
+        for (at, want) in wanted.iter().enumerate() {
+            let id = SocketId(u16::try_from(at).unwrap_or(u16::MAX));
+            let link = want.interface.and_then(|i| interfaces.link(i));
+            let index = link.map_or(0, |l| l.index);
+            // Without its interface a socket is of no use.
+            let possible = want.interface.is_none() || link.is_some();
+            let fits = |p: &Pair| p.wanted == *want && p.index == index && p.receiver.is_some();
+            let kept = old.iter().position(fits).filter(|_| possible);
+            let pair = match kept {
+                Some(at) => {
+                    let pair = old.swap_remove(at);
+                    // Its number may be another one now.
+                    if let Some(receiver) = &pair.receiver {
+                        let _ = self.readable.remove(receiver);
+                    }
+                    pair
+                }
+                None if possible => open(want, link, interfaces, receive_buffer(id), || {
+                    trouble(Trouble::NoSource(id));
+                }),
+                None => closed(want),
+            };
+            if let Some(receiver) = &pair.receiver {
+                if let Err(e) = self.readable.add(receiver, u32::from(id.0)) {
+                    log!(Priority::Info, "cannot watch VRRP socket - {e}");
+                }
+            }
+            self.pairs.push(pair);
+        }
+    }
+
+    /// The descriptor to wait for.
+    pub const fn readable(&self) -> &ReadSet {
+        &self.readable
+    }
+
+    /// Sockets that have packets now; none when the wait was for nothing.
+    pub fn ready(&mut self) -> io::Result<impl Iterator<Item = SocketId> + use<>> {
+        self.readable.ready(&mut self.tokens)?;
+        let ids: Vec<SocketId> = self
+            .tokens
+            .iter()
+            .filter_map(|t| u16::try_from(*t).ok().map(SocketId))
+            .collect();
+        Ok(ids.into_iter())
+    }
+
+    /// The next packet of a socket; `None` when none waits. Take a few at a time.
+    pub fn receive(&self, id: SocketId, buffer: &mut [u8]) -> Option<Packet> {
+        let receiver = self.pairs.get(id.index())?.receiver.as_ref()?;
+        receiver.receive(buffer).unwrap_or_else(|e| {
+            let errno = e.raw_os_error().unwrap_or(0);
+            let text = Errno::from_raw(errno).desc();
+            log!(
+                Priority::Info,
+                "recvmsg({}) returned {errno} ({text})",
+                receiver.as_raw_fd()
+            );
+            None
+        })
+    }
+
+    /// Both descriptors of a socket as the dumps show them; −1 for what is not open.
+    pub fn descriptors(&self, id: SocketId) -> (i32, i32) {
+        let pair = self.pairs.get(id.index());
+        let receiver = pair
+            .and_then(|p| p.receiver.as_ref())
+            .map_or(-1, AsRawFd::as_raw_fd);
+        let sender = pair
+            .and_then(|p| p.sender.as_ref())
+            .map_or(-1, AsRawFd::as_raw_fd);
+        (receiver, sender)
+    }
+
+    /// The number of the interface a socket is bound to, 0 for none.
+    pub fn interface_index(&self, id: SocketId) -> u32 {
+        self.pairs.get(id.index()).map_or(0, |p| p.index)
+    }
+
+    /// `VRRP sockpool: […]`, the line that is logged for each socket at start.
+    pub fn describe(&self, id: SocketId) -> Option<String> {
+        let pair = self.pairs.get(id.index())?;
+        let (receiver, sender) = self.descriptors(id);
+        let family = match pair.wanted.family {
+            Family::V4 => "IPv4",
+            Family::V6 => "IPv6",
+        };
+        let (kind, address) = match (pair.wanted.unicast_source, pair.wanted.group) {
+            (Some(source), _) => (", un", source.to_string()),
+            (None, group) => ("mult", group.map_or_else(String::new, |g| g.to_string())),
+        };
+        Some(format!(
+            "VRRP sockpool: [ifindex({:3}), family({family}), proto({PROTOCOL}), fd({receiver},{sender}) {kind}icast, address({address})]",
+            pair.index
+        ))
+    }
+
+    /// Sends an advert of the instance called `name`, whose socket is `id` and which leaves by the interface `leaving` (for
+    /// IPv6). `up`: whether that interface is up. Nothing happens while the socket is not open.
+    pub fn transmit(
+        &self,
+        id: SocketId,
+        name: &str,
+        advert: &Transmit,
+        leaving: Option<IfIndex>,
+        up: bool,
+    ) {
+        let Some(sender) = self.pairs.get(id.index()).and_then(|p| p.sender.as_ref()) else {
+            return;
+        };
+        let route = Route {
+            destination: advert.destination,
+            source: match advert.source {
+                Some(std::net::IpAddr::V6(source)) => Some(source),
+                _ => None,
+            },
+            interface: leaving,
+            hop_limit: (!advert.multicast).then_some(advert.hop_limit),
+            direct: advert.multicast,
+        };
+        let Err(error) = sender.send(&advert.bytes, &route) else {
+            return;
+        };
+        let errno = error.raw_os_error().unwrap_or(0);
+        // Giving up over a dead interface is no news.
+        if advert.priority == 0 && errno == Errno::ENETUNREACH as i32 && !up {
+            return;
+        }
+        let text = Errno::from_raw(errno).desc();
+        if advert.multicast {
+            log!(
+                Priority::Info,
+                "({name}): send advert error {errno} ({text})"
+            );
+        } else {
+            log!(
+                Priority::Info,
+                "({name}) Cant send advert to {} ({text})",
+                advert.destination
+            );
+        }
+    }
+}
+
+fn closed(wanted: &Socket) -> Pair {
+    Pair {
+        wanted: wanted.clone(),
+        index: 0,
+        receiver: None,
+        sender: None,
+    }
+}
+
+fn open(
+    want: &Socket,
+    link: Option<&Link>,
+    interfaces: &Interfaces,
+    buffer: u32,
+    no_source: impl FnOnce(),
+) -> Pair {
+    let mut pair = closed(want);
+    let channel = match (want.unicast_source, want.group) {
+        (Some(source), _) => Channel::Unicast(source),
+        (None, Some(group)) => Channel::Multicast(group),
+        // The source of a unicast instance is not known yet.
+        (None, None) => return pair,
+    };
+    let device = link.and_then(device_of);
+    let master = link
+        .and_then(|l| l.master)
+        .and_then(|m| interfaces.by_index(m));
+    let vrf = master.filter(|m| matches!(m.kind, netlink_wire::link::Kind::Vrf { .. }));
+    let spec = Spec {
+        protocol: PROTOCOL,
+        channel,
+        device,
+        vrf: vrf.and_then(device_of),
+        receive_buffer: buffer,
+    };
+    pair.index = link.map_or(0, |l| l.index);
+    match Receiver::open(&spec, |e| report(&spec, &e)) {
+        Ok(receiver) => pair.receiver = Some(receiver),
+        Err(e) => {
+            report(&spec, &e);
+            if matches!(e.step, Step::BindSource | Step::Vrf) {
+                no_source();
+            }
+            return pair;
+        }
+    }
+    match Sender::open(&spec, |e| report(&spec, &e)) {
+        Ok(sender) => pair.sender = Some(sender),
+        Err(e) => report(&spec, &e),
+    }
+    pair
+}
+
+fn device_of(link: &Link) -> Option<Device<'_>> {
+    Some(Device {
+        name: &link.name,
+        index: IfIndex::new(link.index)?,
+    })
+}
+
+/// The original's line for each step that can fail.
+fn report(spec: &Spec<'_>, failed: &OpenError) {
+    let errno = failed.error.raw_os_error().unwrap_or(0);
+    let text = Errno::from_raw(errno).desc();
+    let version = match spec.channel.family() {
+        Family::V4 => "",
+        Family::V6 => "V6",
+    };
+    let name = spec.device.map_or("", |d| d.name);
+    match (failed.step, spec.channel) {
+        (Step::Open, _) => log!(Priority::Info, "cant open raw socket. errno={errno}"),
+        (Step::Option("RCVBUF"), _) => {
+            log!(
+                Priority::Info,
+                "vrrp set receive socket buffer size error {errno}"
+            );
+        }
+        (Step::Option("HDRINCL"), _) => {
+            log!(
+                Priority::Info,
+                "cant set HDRINCL IP option. errno={errno} ({text})"
+            );
+        }
+        (Step::Option("FREEBIND"), _) => {
+            log!(
+                Priority::Info,
+                "IP{version}_FREEBIND failed {errno} - {text}"
+            );
+        }
+        (Step::Option(option @ ("RECVHOPLIMIT" | "RECVPKTINFO")), _) => {
+            log!(Priority::Info, "set IPV6_{option} error {errno} ({text})");
+        }
+        (Step::Option(option), _) => {
+            log!(
+                Priority::Info,
+                "cant set IP{version}_{option} IP option. errno={errno} ({text})"
+            );
+        }
+        (Step::Join, Channel::Multicast(group) | Channel::Unicast(group)) => {
+            let version = version.to_lowercase();
+            log!(
+                Priority::Info,
+                "({name}) cant do IP{version}_ADD_MEMBERSHIP {group} errno={text} ({errno})"
+            );
+        }
+        (Step::Device, _) => {
+            log!(
+                Priority::Info,
+                "can't bind to device {name}. errno={errno}. (try to run it as root)"
+            );
+        }
+        (Step::Vrf, _) => {
+            let vrf = spec.vrf.map_or("", |d| d.name);
+            log!(Priority::Info, "bind to VRF {vrf} failed {errno} - {text}");
+        }
+        (Step::BindGroup, _) => log!(Priority::Info, "bind for multicast failed {errno} - {text}"),
+        (Step::BindSource, Channel::Multicast(source) | Channel::Unicast(source)) => {
+            log!(
+                Priority::Info,
+                "bind unicast_src {source} failed {errno} - {text}"
+            );
+        }
+    }
+}
