@@ -20,6 +20,13 @@ fn testdata(path: &str) -> PathBuf {
         .join(path)
 }
 
+fn bytes_of(hex: &str) -> Vec<u8> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+        .collect()
+}
+
 /// Sender and bytes of every datagram of a capture.
 fn capture(path: &Path) -> Vec<(String, Vec<u8>)> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -27,11 +34,7 @@ fn capture(path: &Path) -> Vec<(String, Vec<u8>)> {
         .filter(|l| !l.starts_with('#'))
         .map(|line| {
             let (sender, hex) = line.split_once(' ').unwrap();
-            let bytes = (0..hex.len())
-                .step_by(2)
-                .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
-                .collect();
-            (sender.to_owned(), bytes)
+            (sender.to_owned(), bytes_of(hex))
         })
         .collect()
 }
@@ -138,5 +141,95 @@ fn external_listings_are_the_originals() {
         ("10-notrack-udp", "mid.b"),
     ] {
         lists_like_the_original(name, label);
+    }
+}
+
+fn lines(path: &str) -> Vec<Vec<u8>> {
+    let text = std::fs::read_to_string(testdata(path)).unwrap();
+    text.lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(bytes_of)
+        .collect()
+}
+
+/// A request without its sequence number and the timeout, which depends on how long the flow was cached.
+fn timeless(mut message: Vec<u8>) -> Vec<u8> {
+    message[8..12].fill(0);
+    let kind = if message[5] == 1 { 7u16 } else { 4 };
+    let mut at = 20;
+    while at + 4 <= message.len() {
+        let len = usize::from(u16::from_ne_bytes([message[at], message[at + 1]]));
+        if u16::from_ne_bytes([message[at + 2], message[at + 3]]) == kind {
+            message[at + 4..at + 8].fill(0);
+        }
+        at += len.next_multiple_of(4);
+    }
+    message
+}
+
+/// Netlink is in the machine's byte order: the recordings only fit little-endian machines.
+#[test]
+#[cfg(target_endian = "little")]
+fn a_commit_sends_the_kernel_the_originals_bytes() {
+    let mut b = Node::new(settings());
+    for (_, bytes) in capture(&testdata("wire/ctsync/02-ftfw-udp-attrs.hex"))
+        .iter()
+        .filter(|(from, _)| from == "01")
+    {
+        b.receive(bytes);
+    }
+    b.requests.clear();
+    b.ask(Request::AllCommit);
+    let sorted = |messages: Vec<Vec<u8>>| {
+        let mut m: Vec<String> = messages
+            .into_iter()
+            .map(|m| timeless(m).iter().map(|b| format!("{b:02x}")).collect())
+            .collect();
+        m.sort();
+        m
+    };
+    let ours = sorted(std::mem::take(&mut b.requests));
+    let theirs = sorted(lines("nl/ctnetlink/commit-02.hex"));
+    assert_eq!(ours.len(), theirs.len());
+    for (o, t) in ours.iter().zip(&theirs) {
+        assert_eq!(o, t);
+    }
+}
+
+#[test]
+#[cfg(target_endian = "little")]
+fn kernel_events_are_listed_like_the_original_does() {
+    use ctsync_proto::Input;
+    use nfct::codec::{Message, Messages};
+
+    let mut n = Node::new(settings());
+    for datagram in lines("nl/ctnetlink/events-02.hex") {
+        for (header, message) in Messages::new(&datagram) {
+            let port_id = header.port_id;
+            match message {
+                Message::Conntrack(kind, ct) => n.put(Input::Event { kind, port_id, ct }),
+                Message::Expect(kind, exp) => n.put(Input::ExpectEvent { kind, port_id, exp }),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    for (xml, ext) in [(false, "txt"), (true, "xml.txt")] {
+        let golden = testdata(&format!("golden/conntrackd/listings/events-02.{ext}"));
+        assert_eq!(
+            listing(&n.ask(Request::DumpInternal { xml })),
+            listing(&std::fs::read_to_string(golden).unwrap())
+        );
+    }
+}
+
+#[test]
+#[cfg(target_endian = "little")]
+fn table_dumps_are_asked_for_like_the_original_does() {
+    use nfct::codec::{SUBSYS_CONNTRACK, SUBSYS_EXPECT, dump_request};
+
+    let theirs = lines("nl/ctnetlink/requests.hex");
+    for (subsystem, mut request) in [SUBSYS_CONNTRACK, SUBSYS_EXPECT].into_iter().zip(theirs) {
+        request[8..12].fill(0);
+        assert_eq!(dump_request(subsystem, 0), request);
     }
 }

@@ -57,6 +57,8 @@ pub(crate) struct Node {
     /// Datagrams to the peer.
     pub(crate) sent: Vec<Vec<u8>>,
     pub(crate) log: Vec<Notice>,
+    /// Requests to the kernel.
+    pub(crate) requests: Vec<Vec<u8>>,
     /// Creations the kernel refuses, with the error number.
     pub(crate) refuse: Option<i32>,
     replies: BTreeMap<u32, Vec<u8>>,
@@ -86,6 +88,7 @@ impl Node {
             table: BTreeMap::new(),
             sent: Vec::new(),
             log: Vec::new(),
+            requests: Vec::new(),
             refuse: None,
             replies: BTreeMap::new(),
             ended: Vec::new(),
@@ -130,6 +133,7 @@ impl Node {
                     message,
                 } => {
                     let errno = self.kernel(id, socket, &message);
+                    self.requests.push(message);
                     self.put(Input::KernelDone { id, errno });
                 }
             }
