@@ -180,6 +180,15 @@ pub trait Host: Source {
     fn sysctl(&self, path: &str) -> Option<String>;
     /// Number from one of iproute2's tables, `table` being `rt_tables`, `rt_realms`, `rt_protos`, `rt_scopes`, `rt_dsfield`, `group`.
     fn iproute_name(&self, table: &str, name: &str) -> Option<u32>;
+    /// Names of all interfaces, any order.
+    fn interface_names(&self) -> Vec<String> {
+        self.list("/sys/class/net").unwrap_or_default()
+    }
+    /// True when files in this directory cannot be watched: a read-only or a pseudo file system.
+    fn is_unwatchable(&self, dir: &str) -> bool {
+        let _ = dir;
+        false
+    }
     /// Number of processors.
     fn cpu_count(&self) -> u32 {
         1
@@ -338,6 +347,9 @@ impl Host for FakeHost {
     }
     fn interface_by_index(&self, index: u32) -> Option<InterfaceFacts> {
         self.interfaces.iter().find(|i| i.index == index).cloned()
+    }
+    fn interface_names(&self) -> Vec<String> {
+        self.interfaces.iter().map(|i| i.name.clone()).collect()
     }
     fn user(&self, name: &str) -> Result<Option<UserFacts>, Errno> {
         Ok(self.users.get(name).copied())

@@ -63,11 +63,12 @@ pub struct Daemon {
 impl Replication {
     /// Does what the engine wants, until it wants nothing more or other sockets should have their turn; `true` then.
     pub fn pump(&mut self, server: &mut Server) -> bool {
+        let wall = wall_clock();
         for _ in 0..OUTPUTS_AT_ONCE {
             let now = monotonic_now();
-            let Some(output) = self.engine.poll_output(now, wall_clock()) else {
+            let Some(output) = self.engine.poll_output(now, wall) else {
                 self.kernel.flush(&mut self.engine, now);
-                match self.engine.poll_output(now, wall_clock()) {
+                match self.engine.poll_output(now, wall) {
                     Some(output) => self.perform(now, output, server),
                     None => return false,
                 }
@@ -325,6 +326,9 @@ impl Daemon {
         let mut buffer = vec![0; LARGEST_DATAGRAM];
         let mut armed: Option<Instant> = None;
         let mut alive = self.systemd.watchdog.map(|period| monotonic_now() + period);
+        if let Some(replication) = &mut self.replication {
+            replication.engine.handle(monotonic_now(), Input::Started);
+        }
         let mut more = self.pump();
         loop {
             let wanted = self.next_timeout(alive);

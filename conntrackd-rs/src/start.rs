@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use conf_parsers::conntrackd::{self as conf, Config, SchedPolicy, Severity, Sync};
-use ctsync_proto::{ConfigError, Engine, Input, KernelSocket};
+use ctsync_proto::{ConfigError, Engine, Input, KernelSocket, StartState};
 use daemon_rt::log::Priority;
 use linux_io::ifname;
 use linux_io::link_watch::LinkWatch;
@@ -226,7 +226,13 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
     replication
         .populate(server)
         .map_err(|_| error("can't get kernel conntrack table"))?;
-    Ok(replication)
+    match replication.engine.start_state() {
+        StartState::Ready => Ok(replication),
+        StartState::Failed { expect: true, .. } => Err(error("can't get kernel expect table")),
+        StartState::Failed { expect: false, .. } | StartState::Reading => {
+            Err(error("can't get kernel conntrack table"))
+        }
+    }
 }
 
 fn no_netlink(e: &io::Error) -> Failed {

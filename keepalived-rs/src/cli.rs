@@ -264,7 +264,7 @@ pub fn parse(program: &str, words: &[String], out: &mut dyn Write, err: &mut dyn
     let mut bad = false;
     let mut log_chosen = false;
     // What cannot be written to a closed stderr has no other way to be told.
-    while let Some(item) = reading.next() {
+    for item in reading.by_ref() {
         match item {
             Item::Unknown(culprit) => {
                 let _ = writeln!(err, "Unknown option {}", unknown(&culprit));

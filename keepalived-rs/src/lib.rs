@@ -5,9 +5,13 @@
 //! Who may use it: the `keepalived` binary and its tests.
 //! Answers to: keepalived-behaviour.md sections 1, 2 and 10 (keepalived 2.3.3 core/main.c).
 
+pub mod child;
 pub mod cli;
 pub mod config;
+pub mod dump_name;
 pub mod host;
+pub mod not_implemented;
+mod parent;
 pub mod paths;
 pub mod text;
 pub mod vrrp;
@@ -29,11 +33,11 @@ pub fn main() -> ExitCode {
     );
     match parsed {
         cli::Parsed::Exit(status) => status.into(),
-        cli::Parsed::Run(options) => run(&options).into(),
+        cli::Parsed::Run(options) => run(&program, &words, *options).into(),
     }
 }
 
-fn run(options: &cli::Options) -> u8 {
+fn run(program: &str, words: &[String], options: cli::Options) -> u8 {
     if options.config_test {
         if let Some(log) = &options.config_test_log {
             if let Err(e) = linux_io::process::output_to_file(Path::new(log)) {
@@ -45,7 +49,7 @@ fn run(options: &cli::Options) -> u8 {
                 return 1;
             }
         }
-        return config::test(&host::System::new(), options);
+        return config::test(&host::System::new(), &options);
     }
-    1
+    parent::run(program, words, options)
 }

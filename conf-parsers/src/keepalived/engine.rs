@@ -388,6 +388,11 @@ impl<'a> Ctx<'a> {
         });
     }
 
+    /// The highest class reported so far.
+    pub fn worst(&self) -> Class {
+        self.worst
+    }
+
     /// Place of the line being read; none after the last line.
     pub fn here(&self) -> Option<Span> {
         self.here

@@ -13,5 +13,4 @@ pub mod fifo;
 pub mod log;
 pub mod pidfile;
 pub mod script;
-pub mod script_security;
 pub mod signals;

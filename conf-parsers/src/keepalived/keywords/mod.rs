@@ -15,7 +15,10 @@ mod checker_regex;
 mod checker_smtp;
 mod checker_udp;
 mod encap;
+mod garp_group;
 pub mod global;
+mod instance;
+mod interface_blocks;
 pub mod lvs;
 mod nexthop;
 mod real_server;
@@ -23,10 +26,17 @@ pub mod route;
 mod route_metric;
 pub mod rule;
 mod ssl;
+mod static_objects;
+mod sync_group;
 pub mod top;
+mod track_file;
+mod track_group;
+mod track_process;
+mod trackers;
 mod virtual_server;
 mod virtual_server_group;
 pub mod vrrp;
+mod vrrp_script;
 
 use super::engine::Root;
 

@@ -12,6 +12,7 @@ pub mod route;
 pub mod rule;
 pub mod script;
 pub mod vrrp;
+pub mod vrrp_instance;
 
 pub use bfd::BfdModel;
 pub use global::Global;

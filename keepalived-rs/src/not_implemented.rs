@@ -1,0 +1,232 @@
+//! What is read and checked but has no effect yet. An operator who uses it is told at start, once per keyword.
+//!
+//! In: the keywords that a parse met. Out: one sentence each. The same rows stand in COMPAT.md.
+//! A row is removed when the effect is built.
+
+use std::collections::BTreeSet;
+
+use conf_parsers::keepalived::Part;
+
+use crate::cli::Options;
+use crate::config::Loaded;
+
+/// Keywords without effect: innermost block (empty at the top level) and keyword.
+#[rustfmt::skip]
+pub static KEYWORDS: &[(&str, &str)] = &[
+    // Health checkers and IPVS: no process for them yet.
+    ("", "virtual_server"),
+    ("", "virtual_server_group"),
+    ("", "SSL"),
+    ("", "net_namespace_ipvs"),
+    ("global_defs", "lvs_timeouts"),
+    ("global_defs", "lvs_flush"),
+    ("global_defs", "lvs_flush_on_stop"),
+    ("global_defs", "lvs_flush_onstop"),
+    ("global_defs", "lvs_sync_daemon"),
+    ("global_defs", "lvs_notify_fifo"),
+    ("global_defs", "lvs_notify_fifo_script"),
+    ("global_defs", "lvs_netlink_cmd_rcv_bufs"),
+    ("global_defs", "lvs_netlink_cmd_rcv_bufs_force"),
+    ("global_defs", "lvs_netlink_monitor_rcv_bufs"),
+    ("global_defs", "lvs_netlink_monitor_rcv_bufs_force"),
+    ("global_defs", "checker_log_all_failures"),
+    ("global_defs", "no_checker_emails"),
+    ("global_defs", "rs_init_notifies"),
+    ("global_defs", "nftables_ipvs"),
+    ("global_defs", "nftables_ipvs_priority"),
+    ("global_defs", "nftables_ipvs_start_fwmark"),
+    ("global_defs", "checker_process_name"),
+    ("global_defs", "lvs_process_name"),
+    ("global_defs", "checker_priority"),
+    ("global_defs", "checker_no_swap"),
+    ("global_defs", "checker_rt_priority"),
+    ("global_defs", "checker_cpu_affinity"),
+    ("global_defs", "checker_rlimit_rttime"),
+    ("global_defs", "checker_rlimit_rtime"),
+    ("vrrp_instance", "lvs_sync_daemon_interface"),
+    // BFD: no process for it yet.
+    ("", "bfd_instance"),
+    ("global_defs", "bfd_process_name"),
+    ("global_defs", "bfd_priority"),
+    ("global_defs", "bfd_no_swap"),
+    ("global_defs", "bfd_rt_priority"),
+    ("global_defs", "bfd_cpu_affinity"),
+    ("global_defs", "bfd_rlimit_rttime"),
+    ("global_defs", "bfd_rlimit_rtime"),
+    ("vrrp_instance", "track_bfd"),
+    ("vrrp_sync_group", "track_bfd"),
+    // Trackers.
+    ("", "vrrp_script"),
+    ("", "vrrp_track_file"),
+    ("", "track_file"),
+    ("", "vrrp_track_process"),
+    ("", "linkbeat_use_polling"),
+    ("", "linkbeat_interfaces"),
+    ("vrrp_instance", "linkbeat_use_polling"),
+    ("vrrp_instance", "track_script"),
+    ("vrrp_instance", "track_file"),
+    ("vrrp_instance", "track_process"),
+    ("vrrp_sync_group", "track_script"),
+    ("vrrp_sync_group", "track_file"),
+    ("vrrp_sync_group", "track_process"),
+    ("global_defs", "process_monitor_rcv_bufs"),
+    ("global_defs", "process_monitor_rcv_bufs_force"),
+    // VMAC, ipvlan, VRF.
+    ("vrrp_instance", "use_vmac"),
+    ("vrrp_instance", "use_vmac_addr"),
+    ("vrrp_instance", "vmac_xmit_base"),
+    ("vrrp_instance", "use_ipvlan"),
+    ("vrrp_instance", "vrf"),
+    ("vrrp_instance", "vmac_garp_intvl"),
+    ("global_defs", "vrrp_vmac_garp_intvl"),
+    ("global_defs", "vmac_prefix"),
+    ("global_defs", "vmac_addr_prefix"),
+    // Firewall entries for addresses that are not accepted, and for VMACs.
+    ("vrrp_instance", "no_accept"),
+    ("global_defs", "vrrp_iptables"),
+    ("global_defs", "vrrp_ipsets"),
+    ("global_defs", "nftables"),
+    ("global_defs", "nftables_priority"),
+    ("global_defs", "nftables_ifindex"),
+    ("global_defs", "nftables_counters"),
+    ("", "namespace_with_ipsets"),
+    // Authentication beyond a password.
+    ("vrrp_instance", "auth_hmac"),
+    // Mail.
+    ("global_defs", "smtp_server"),
+    ("global_defs", "smtp_alert"),
+    ("global_defs", "smtp_alert_vrrp"),
+    ("global_defs", "smtp_alert_checker"),
+    ("global_defs", "notification_email"),
+    ("vrrp_instance", "smtp_alert"),
+    ("vrrp_sync_group", "smtp_alert"),
+    // SNMP and D-Bus.
+    ("global_defs", "snmp_socket"),
+    ("global_defs", "enable_traps"),
+    ("global_defs", "enable_snmp_vrrp"),
+    ("global_defs", "enable_snmp_keepalived"),
+    ("global_defs", "enable_snmp_rfc"),
+    ("global_defs", "enable_snmp_rfcv2"),
+    ("global_defs", "enable_snmp_rfcv3"),
+    ("global_defs", "enable_snmp_checker"),
+    ("global_defs", "snmp_vs_stats_update_interval"),
+    ("global_defs", "snmp_rs_stats_update_interval"),
+    ("global_defs", "enable_dbus"),
+    ("global_defs", "dbus_service_name"),
+    ("global_defs", "dbus_no_interface_name"),
+    // The rest.
+    ("global_defs", "max_auto_priority"),
+    ("global_defs", "min_auto_priority_delay"),
+    ("global_defs", "reload_time_file"),
+    ("global_defs", "reload_repeat"),
+    ("global_defs", "config_save_dir"),
+    ("global_defs", "tmp_config_directory"),
+    ("global_defs", "vrrp_delay_after_boot"),
+];
+
+/// Command-line options without effect: how they are written.
+pub static OPTIONS: &[&str] = &[
+    "-I, --dont-release-ipvs",
+    "-x, --snmp",
+    "-A, --snmp-agent-socket",
+];
+
+/// The sentence for a keyword.
+pub fn sentence(block: &str, keyword: &str) -> String {
+    if block.is_empty() {
+        format!("WARNING - {keyword}: not implemented yet")
+    } else {
+        format!("WARNING - {keyword} in {block}: not implemented yet")
+    }
+}
+
+/// Sentences for the keywords met by a parse. Words of the top level and of global_defs are the parent's to tell, even
+/// when a child reads them again.
+pub fn of_keywords(used: &BTreeSet<(&'static str, &'static str, bool)>, part: Part) -> Vec<String> {
+    used.iter()
+        .filter(|(block, keyword, built)| {
+            let global = is_global(block, keyword);
+            (global == (part == Part::Parent)) && (!built || KEYWORDS.contains(&(*block, *keyword)))
+        })
+        .map(|(block, keyword, _)| sentence(block, keyword))
+        .collect()
+}
+
+/// Whether the parent reads it: words of global_defs and of the top level that are no blocks of a child.
+fn is_global(block: &str, keyword: &str) -> bool {
+    match block {
+        "" => !matches!(
+            keyword,
+            "vrrp_script"
+                | "vrrp_track_file"
+                | "track_file"
+                | "vrrp_track_process"
+                | "linkbeat_interfaces"
+                | "virtual_server"
+                | "virtual_server_group"
+                | "SSL"
+                | "bfd_instance"
+        ),
+        other => other == "global_defs",
+    }
+}
+
+/// What the parent tells at start: options, globals, and the children that are not started.
+pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
+    let mut out = Vec::new();
+    let option = |given: bool, name: &str| {
+        let written = OPTIONS.iter().find(|o| o.contains(name)).unwrap_or(&name);
+        given.then(|| format!("WARNING - option {written}: not implemented yet"))
+    };
+    out.extend(option(options.dont_release_ipvs, "--dont-release-ipvs"));
+    out.extend(option(options.snmp, "--snmp"));
+    out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
+    out.extend(of_keywords(&loaded.outcome.used, Part::Parent));
+    let global = &loaded.outcome.model.global;
+    let daemons = options.daemons;
+    if daemons.checker && (global.have_checker || daemons.all) {
+        out.push(
+            "WARNING - virtual_server: not implemented yet, no health checker child is started"
+                .to_owned(),
+        );
+    }
+    if daemons.bfd && (global.have_bfd || daemons.all) {
+        out.push("WARNING - bfd_instance: not implemented yet, no BFD child is started".to_owned());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_twice() {
+        let all: BTreeSet<_> = KEYWORDS.iter().collect();
+        assert_eq!(all.len(), KEYWORDS.len());
+    }
+
+    #[test]
+    fn each_process_tells_its_own() {
+        let used = BTreeSet::from([
+            ("", "vrrp_script", true),
+            ("global_defs", "smtp_server", true),
+            ("global_defs", "router_id", true),
+            ("vrrp_instance", "use_vmac", true),
+            ("vrrp_instance", "interface", true),
+            ("vrrp_instance", "something_new", false),
+        ]);
+        assert_eq!(
+            of_keywords(&used, Part::Parent),
+            ["WARNING - smtp_server in global_defs: not implemented yet"]
+        );
+        assert_eq!(
+            of_keywords(&used, Part::Vrrp),
+            [
+                "WARNING - vrrp_script: not implemented yet",
+                "WARNING - something_new in vrrp_instance: not implemented yet",
+                "WARNING - use_vmac in vrrp_instance: not implemented yet",
+            ]
+        );
+    }
+}

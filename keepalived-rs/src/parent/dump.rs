@@ -1,0 +1,26 @@
+//! The parent's own data dump (SIGUSR1).
+
+use daemon_rt::dump_file;
+
+use super::{Parent, info};
+use crate::dump_name;
+use crate::text;
+
+impl Parent {
+    /// Writes what the parent knows: the global definitions.
+    pub(super) fn dump(&self) {
+        info!(
+            "Printing parent data for process({}) on signal",
+            self.pid.get()
+        );
+        let path = dump_name::data(&self.global, "_parent");
+        let content = text::global_dump(&self.global);
+        if let Err(e) = dump_file::write(path.as_ref(), self.umask, content.as_bytes()) {
+            info!(
+                "Can't open dump file {path} ({}: {})",
+                e.raw_os_error().unwrap_or(0),
+                text::errno::sentence(&e)
+            );
+        }
+    }
+}

@@ -1,0 +1,645 @@
+//! The parent: starts the children, watches them, passes signals on, reloads, stops.
+//!
+//! In: a command line, the configuration, signals, ends of children and scripts. Out: child processes, pid files,
+//! log lines, an exit status. It has one thread and no runtime, ever, so that forking is sound.
+//! Answers to: keepalived-behaviour.md section 2, keepalived 2.3.3 core/main.c, core/config_notify.c.
+//!
+//! ```text
+//!  start ─▶ Starting (start-up script) ─▶ Running ─▶ Stopping (children) ─▶ Ending (shutdown script) ─▶ exit
+//!                                          ▲   │
+//!                                          └───┘ reload, respawn, dumps
+//! ```
+
+mod dump;
+mod places;
+mod reload;
+mod respawn;
+mod spawn;
+mod stop;
+
+use std::io;
+use std::os::fd::AsFd;
+
+use conf_parsers::keepalived::{Lines, model};
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use daemon_rt::pidfile::PidFile;
+use daemon_rt::script::{Command, Ended, Overdue, Scripts};
+use daemon_rt::signals::Signals;
+use linux_io::anon_fd::EventFd;
+use linux_io::process::{self, Exit, Pid};
+use linux_io::signal::{Signal, kill};
+use linux_io::timer::monotonic_now;
+use net_types::{Duration, Instant};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::child::{self, Context, Kind, SharedConfig, Surnames};
+use crate::cli::{self, Options};
+use crate::config;
+use crate::host::System;
+use crate::not_implemented;
+use crate::text;
+use crate::text::version::{KERNEL, Kernel, VERSION};
+use places::{PidDir, Places};
+use respawn::Backoff;
+
+/// Exit status of a program error.
+const EXIT_PROGRAM_ERROR: u8 = 70;
+
+/// The signals that the parent handles, or ignores until it does.
+fn operator_signals() -> Vec<Signal> {
+    let mut signals = vec![Signal::HUP, Signal::USR1, Signal::USR2];
+    signals.extend(cli::json_signal());
+    signals.extend(cli::stats_clear_signal());
+    signals
+}
+
+/// One line to the log at LOG_INFO, which nearly everything is.
+macro_rules! info {
+    ($($text:tt)+) => { daemon_rt::log!(daemon_rt::log::Priority::Info, $($text)+) };
+}
+use info;
+
+/// This process is now a child of the kind.
+#[derive(Debug)]
+struct Became(Kind);
+
+/// What the main loop is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The start-up script runs; no child yet.
+    Starting,
+    /// Children run.
+    Running,
+    /// Children were told to stop; this is how long they have.
+    Stopping(Instant),
+    /// The shutdown script runs.
+    Ending,
+    /// Nothing is left to do.
+    Done(u8),
+}
+
+/// What a script was started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Startup,
+    Shutdown,
+    /// Test of the new configuration before a reload (`reload_check_config`).
+    ReloadCheck,
+}
+
+impl Purpose {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Startup => "startup script",
+            Self::Shutdown => "shutdown script",
+            Self::ReloadCheck => "config check",
+        }
+    }
+}
+
+/// A child as the parent knows it.
+#[derive(Debug)]
+struct Slot {
+    kind: Kind,
+    /// The command line lets it run.
+    allowed: bool,
+    pid: Option<Pid>,
+    started: Instant,
+    backoff: Backoff,
+    restart_at: Option<Instant>,
+    pidfile: Option<PidFile>,
+    pid_path: String,
+    /// It has not said yet that it read the configuration.
+    loading: bool,
+}
+
+struct Parent {
+    options: Options,
+    /// Program name and words, in quotes, for crash reports.
+    command_line: Vec<String>,
+    /// How to run this program again.
+    words: Vec<String>,
+    pid: Pid,
+    surnames: Surnames,
+    lines: Lines,
+    global: model::Global,
+    shared: SharedConfig,
+    ready: EventFd,
+    signals: Signals,
+    scripts: Scripts<Purpose>,
+    slots: Vec<Slot>,
+    phase: Phase,
+    main_pidfile: PidFile,
+    /// What to say when all children have read the configuration: `Startup`, `Reload`.
+    announce: Option<&'static str>,
+    reload_queued: bool,
+    umask: u32,
+}
+
+/// Runs keepalived. Returns the exit status: of the parent, or of a child that was forked on the way.
+pub(crate) fn run(program: &str, words: &[String], options: Options) -> u8 {
+    // Until they are handled these signals must not end the process.
+    let _ = daemon_rt::signals::ignore(&operator_signals());
+    let _ = daemon_rt::signals::ignore(&[Signal::PIPE]);
+    let mut umask = options.umask.unwrap_or(child::DEFAULT_UMASK);
+    process::umask(umask);
+    log::init();
+    child::open_logs(&options, None, &Surnames::default(), umask);
+    install_panic_hook();
+
+    info!("Starting {VERSION}");
+    let core = places::CorePattern::set(&options);
+    let kernel = Kernel::running();
+    say_kernel(&kernel);
+    let command_line = text::life::command_line(program, words);
+    for line in &command_line {
+        info!("{line}");
+    }
+
+    let host = System::new();
+    let loaded = match config::load(&host, &options, false) {
+        Ok(loaded) => loaded,
+        Err(unusable) => {
+            say_stopped(&options);
+            core.restore();
+            return unusable.status;
+        }
+    };
+    let mut global = loaded.outcome.model.global.clone();
+    if let (None, Some(mask)) = (options.umask, global.umask) {
+        umask = mask;
+        process::umask(umask);
+    }
+    set_process_name(global.process_name.as_deref());
+    if let Some(name) = &options.namespace {
+        if let Some(configured) = &global.net_namespace {
+            info!(
+                "Overriding config net_namespace '{configured}' with command line namespace '{name}'"
+            );
+        }
+        global.net_namespace = Some(name.clone());
+    }
+    let surnames = Surnames {
+        namespace: global.net_namespace.clone(),
+        instance: global.instance.clone(),
+    };
+    if surnames.any() {
+        info!(
+            "Changing syslog ident to {}",
+            surnames.ident(child::PARENT_IDENT)
+        );
+        child::open_logs(&options, None, &surnames, umask);
+    }
+    let places = Places::new(&options, &global);
+    let pid_dir = PidDir::create(&places);
+    let finish = |report: bool, status: u8| {
+        if report {
+            say_stopped(&options);
+        }
+        pid_dir.remove();
+        core.restore();
+        status
+    };
+    if let Some(name) = &global.net_namespace {
+        if !places::enter_namespace(name) {
+            daemon_rt::log!(
+                Priority::Err,
+                "Unable to set network namespace {name} - exiting"
+            );
+            return finish(true, 0);
+        }
+    }
+    let Some((main_pidfile, slots)) = places.take(&options) else {
+        info!("daemon is already running");
+        return finish(false, 0);
+    };
+    if !options.dont_fork {
+        match daemonise() {
+            Ok(process::Fork::Parent(_)) => return 0,
+            Ok(process::Fork::Child) => {}
+            Err(e) => {
+                info!("xdaemon: fork error");
+                daemon_rt::log!(Priority::Debug, "{e}");
+                return finish(true, EXIT_PROGRAM_ERROR);
+            }
+        }
+    }
+    for warning in not_implemented::warnings(&options, &loaded) {
+        daemon_rt::log!(Priority::Warning, "{warning}");
+    }
+    if let Err(e) = main_pidfile.write_own() {
+        info!("Unable to write pid file - {e}");
+    }
+    if global.max_auto_priority == 0 {
+        info!(
+            "NOTICE: setting config option max_auto_priority should result in better keepalived performance"
+        );
+    }
+    let mut again = vec![program.to_owned()];
+    again.extend_from_slice(words);
+    let parent = Parent::new(
+        options.clone(),
+        command_line,
+        again,
+        surnames,
+        loaded.lines,
+        global,
+        slots,
+        main_pidfile,
+        umask,
+    );
+    let mut parent = match parent {
+        Ok(parent) => parent,
+        Err(e) => {
+            info!("Unable to start: {e}");
+            return finish(true, EXIT_PROGRAM_ERROR);
+        }
+    };
+    match parent.run() {
+        Ok(status) => {
+            parent.main_pidfile.remove();
+            finish(true, status)
+        }
+        Err(Became(kind)) => parent.live_as(kind),
+    }
+}
+
+/// Forks; the new process leads its own session, sits in `/` and has /dev/null for a terminal.
+fn daemonise() -> io::Result<process::Fork> {
+    let side = process::fork()?;
+    if side == process::Fork::Child {
+        process::setsid()?;
+        if process::chdir_root().is_err() {
+            info!("xdaemon: chdir error");
+        }
+        process::stdio_to_null()?;
+    }
+    Ok(side)
+}
+
+/// A panic is a bug; nobody may be left running half a daemon. One line says where it was, and the abort tells the
+/// parent, which starts the child again.
+fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        daemon_rt::log!(Priority::Crit, "BUG - {panic}");
+        std::process::abort();
+    }));
+}
+
+fn set_process_name(name: Option<&str>) {
+    if let Some(name) = name {
+        let _ = process::set_name(name);
+    }
+}
+
+fn say_kernel(kernel: &Kernel) {
+    let (a, b, c) = KERNEL;
+    match kernel.numbers() {
+        Some(running) if running < KERNEL => info!(
+            "WARNING - keepalived was built for newer Linux {a}.{b}.{c}, running on {}",
+            kernel.line()
+        ),
+        Some(_) => info!("Running on {} (built for Linux {a}.{b}.{c})", kernel.line()),
+        None => info!("Unable to parse kernel version {}", kernel.release),
+    }
+}
+
+fn say_stopped(options: &Options) {
+    if options.log_detail > 0 {
+        if let Some(line) = text::life::cpu_usage() {
+            info!("{line}");
+        }
+    }
+    info!("Stopped {VERSION}");
+}
+
+/// A script of the configuration as the runner wants it.
+pub(crate) fn command(script: &model::Script) -> Command {
+    let first = script.args.first().map_or("", String::as_str);
+    Command {
+        path: script.path.as_ref().map(Into::into),
+        shell: first.starts_with('<'),
+        args: script.args.clone(),
+        uid: script.uid,
+        gid: script.gid,
+    }
+}
+
+impl Parent {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a start, each used once"
+    )]
+    fn new(
+        options: Options,
+        command_line: Vec<String>,
+        words: Vec<String>,
+        surnames: Surnames,
+        lines: Lines,
+        global: model::Global,
+        slots: Vec<Slot>,
+        main_pidfile: PidFile,
+        umask: u32,
+    ) -> io::Result<Self> {
+        let mut handled = operator_signals();
+        handled.extend([Signal::TERM, Signal::CHLD]);
+        if options.ignore_sigint {
+            daemon_rt::signals::ignore(&[Signal::INT])?;
+        } else {
+            handled.push(Signal::INT);
+        }
+        let signals = Signals::take(&handled)?;
+        // Whoever outlives its own parent comes to us, so that no script escapes.
+        process::set_child_subreaper(true)?;
+        let shared = SharedConfig::new()?;
+        shared.publish(&lines)?;
+        Ok(Self {
+            options,
+            command_line,
+            words,
+            pid: process::getpid(),
+            surnames,
+            lines,
+            global,
+            shared,
+            ready: EventFd::new()?,
+            signals,
+            scripts: Scripts::default(),
+            slots,
+            phase: Phase::Starting,
+            main_pidfile,
+            announce: None,
+            reload_queued: false,
+            umask,
+        })
+    }
+
+    fn detail(&self) -> bool {
+        self.options.log_detail > 0
+    }
+
+    /// The main loop.
+    fn run(&mut self) -> Result<u8, Became> {
+        match self.global.startup_script.clone() {
+            Some(script) => {
+                if self.detail() {
+                    info!(
+                        "Running startup script {}",
+                        script.args.first().map_or("", String::as_str)
+                    );
+                }
+                let limit = self.global.startup_script_timeout;
+                if !self.run_script(&script, Purpose::Startup, limit) {
+                    self.start_children()?;
+                }
+            }
+            None => self.start_children()?,
+        }
+        loop {
+            if let Phase::Done(status) = self.phase {
+                return Ok(status);
+            }
+            self.wait();
+            while let Ok(Some(signal)) = self.signals.next() {
+                self.signal(signal)?;
+            }
+            self.children_ready()?;
+            self.time_passed()?;
+        }
+    }
+
+    /// Sleeps until a signal, a child's word or a deadline.
+    fn wait(&self) {
+        let now = monotonic_now();
+        let stopping = match self.phase {
+            Phase::Stopping(deadline) => Some(deadline),
+            _ => None,
+        };
+        let next = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.restart_at)
+            .chain(self.scripts.next_timeout())
+            .chain(stopping)
+            .min();
+        let timeout = match next {
+            None => PollTimeout::NONE,
+            Some(at) => {
+                // Rounded up, or the loop would spin through the last millisecond.
+                let millis = at.since(now).as_micros().div_ceil(1000);
+                PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX))
+                    .unwrap_or(PollTimeout::MAX)
+            }
+        };
+        let mut fds = [
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.ready.as_fd(), PollFlags::POLLIN),
+        ];
+        // Interrupted or not: everything is looked at afterwards.
+        let _ = poll(&mut fds, timeout);
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), Became> {
+        if signal == Signal::CHLD {
+            return self.reap();
+        }
+        if matches!(
+            self.phase,
+            Phase::Stopping(_) | Phase::Ending | Phase::Done(_)
+        ) {
+            return Ok(());
+        }
+        match signal {
+            Signal::TERM | Signal::INT => self.stop(),
+            Signal::HUP => return self.reload_requested(),
+            Signal::USR1 => {
+                self.tell_children(signal);
+                self.dump();
+            }
+            // Statistics and JSON: of the VRRP child only.
+            other => self.tell(Kind::Vrrp, other),
+        }
+        Ok(())
+    }
+
+    fn tell(&self, kind: Kind, signal: Signal) {
+        let slot = self.slots.iter().find(|slot| slot.kind == kind);
+        if let Some(pid) = slot.and_then(|slot| slot.pid) {
+            let _ = kill(pid, signal);
+        }
+    }
+
+    fn tell_children(&self, signal: Signal) {
+        for slot in &self.slots {
+            self.tell(slot.kind, signal);
+        }
+    }
+
+    /// Collects everybody who ended.
+    fn reap(&mut self) -> Result<(), Became> {
+        while let Ok(Some((pid, exit))) = process::reap_any() {
+            if let Some(ended) = self.scripts.exited(pid, exit) {
+                self.script_ended(&ended)?;
+            } else if let Some(at) = self.slots.iter().position(|s| s.pid == Some(pid)) {
+                self.child_ended(at, pid, exit)?;
+            }
+            // Anybody else was an orphan that came to us.
+        }
+        Ok(())
+    }
+
+    /// Starts a script of the configuration; `false` if that failed, which is logged.
+    fn run_script(&mut self, script: &model::Script, purpose: Purpose, limit: u32) -> bool {
+        let limit = Duration::from_secs(u64::from(limit));
+        self.run_command(&command(script), purpose, limit)
+    }
+
+    fn run_command(&mut self, command: &Command, purpose: Purpose, limit: Duration) -> bool {
+        let now = monotonic_now();
+        match self.scripts.start(now, command, &[], purpose, Some(limit)) {
+            Ok(_) => true,
+            Err(e) => {
+                say_not_started(command, &e);
+                false
+            }
+        }
+    }
+
+    fn script_ended(&mut self, ended: &Ended<Purpose>) -> Result<(), Became> {
+        if let Some(line) = &ended.not_run {
+            daemon_rt::log!(Priority::Alert, "{line}");
+        }
+        let words = ended.token.words();
+        if ended.token != Purpose::ReloadCheck {
+            match ended.exit {
+                Exit::Code(0) if self.detail() => info!("{words} script succeeded"),
+                Exit::Code(0) | Exit::Signal { .. } => {}
+                Exit::Code(status) => info!("{words} script failed, status {status}"),
+            }
+        }
+        match ended.token {
+            Purpose::Startup => self.startup_script_over(),
+            Purpose::Shutdown => {
+                self.shutdown_script_over();
+                Ok(())
+            }
+            Purpose::ReloadCheck => self.reload_checked(ended.exit),
+        }
+    }
+
+    fn startup_script_over(&mut self) -> Result<(), Became> {
+        if self.phase == Phase::Starting {
+            self.start_children()?;
+        }
+        Ok(())
+    }
+
+    fn script_overdue(&mut self, overdue: &Overdue<Purpose>) -> Result<(), Became> {
+        match overdue {
+            Overdue::TimedOut { token, .. } => info!("{} timed out", token.words()),
+            Overdue::Killed { .. } => {}
+            Overdue::Unkillable { token, pid } => info!(
+                "{} (PID {pid}) failed to terminate after kill",
+                token.words(),
+                pid = pid.get()
+            ),
+            Overdue::GivenUp { token, .. } => match token {
+                Purpose::Startup => return self.startup_script_over(),
+                Purpose::Shutdown => self.shutdown_script_over(),
+                Purpose::ReloadCheck => {}
+            },
+        }
+        Ok(())
+    }
+
+    /// Children that have read the configuration.
+    fn children_ready(&mut self) -> Result<(), Became> {
+        let Ok(mut count) = self.ready.take() else {
+            return Ok(());
+        };
+        for slot in &mut self.slots {
+            if count > 0 && slot.loading {
+                slot.loading = false;
+                count -= 1;
+            }
+        }
+        if self.loading() || self.phase != Phase::Running {
+            return Ok(());
+        }
+        if let Some(what) = self.announce.take() {
+            info!("{what} complete");
+        }
+        if self.reload_queued {
+            self.reload_queued = false;
+            if self.detail() {
+                info!("Processing queued reload");
+            }
+            return self.reload();
+        }
+        Ok(())
+    }
+
+    fn loading(&self) -> bool {
+        self.slots.iter().any(|slot| slot.loading)
+    }
+
+    fn time_passed(&mut self) -> Result<(), Became> {
+        let now = monotonic_now();
+        for overdue in self.scripts.handle_timeout(now) {
+            self.script_overdue(&overdue)?;
+        }
+        match self.phase {
+            Phase::Stopping(deadline) if deadline <= now => self.force_children(),
+            Phase::Running => return self.restart_due(now),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The child side of a fork: lets go of what is the parent's and lives as the child. Returns its exit status.
+    fn live_as(mut self, kind: Kind) -> u8 {
+        let pidfile = self
+            .slots
+            .iter_mut()
+            .find(|slot| slot.kind == kind)
+            .and_then(|slot| slot.pidfile.take());
+        let parent = self.pid;
+        let surnames = self.surnames;
+        let mut context = Context {
+            options: self.options,
+            lines: self.lines,
+            global: self.global,
+            shared: self.shared,
+            ready: self.ready,
+            pidfile,
+            umask: self.umask,
+        };
+        // Every lock and descriptor that belongs to the parent or to another child goes now.
+        drop((self.slots, self.main_pidfile, self.signals, self.scripts));
+        child::begin(kind, parent, &mut context, &surnames);
+        let status = match kind {
+            Kind::Vrrp => crate::vrrp::child_main(&mut context),
+            // They are not started: see `not_implemented`.
+            Kind::Checker | Kind::Bfd => 0,
+        };
+        if let Some(pidfile) = context.pidfile.take() {
+            pidfile.remove();
+        }
+        status
+    }
+}
+
+/// What is logged when a command could not be executed.
+pub(crate) fn say_not_started(command: &Command, error: &io::Error) {
+    let path = command.path.as_ref().map_or_else(
+        || command.args.first().cloned().unwrap_or_default(),
+        |p| p.to_string_lossy().into_owned(),
+    );
+    daemon_rt::log!(
+        Priority::Alert,
+        "Error exec-ing command '{path}', error {}: {}",
+        error.raw_os_error().unwrap_or(0),
+        text::errno::sentence(error)
+    );
+}
