@@ -74,6 +74,21 @@ impl AddressFilter {
         }
     }
 
+    /// Address and mask of every entry of one family; IPv4 in the upper 32 bits.
+    pub(crate) fn entries(&self, v6: bool) -> impl Iterator<Item = (u128, u128)> + '_ {
+        let host_mask = if v6 { u128::MAX } else { 0xffff_ffff << 96 };
+        let hosts = self.hosts.iter().map(move |a| (bits(*a), host_mask));
+        hosts
+            .filter(move |((_, family), _)| *family == v6)
+            .map(|((addr, _), mask)| (addr, mask))
+            .chain(
+                self.networks
+                    .iter()
+                    .filter(move |(_, _, family)| *family == v6)
+                    .map(|(addr, mask, _)| (*addr, *mask)),
+            )
+    }
+
     /// Whether `addr` is a listed host or in a listed network.
     pub fn has(&self, addr: IpAddr) -> bool {
         let (value, v6) = bits(addr);

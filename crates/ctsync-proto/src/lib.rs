@@ -13,6 +13,7 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
+pub mod bpf;
 mod cache;
 mod config;
 mod engine;
