@@ -196,3 +196,41 @@ fn the_kernels_routes_are_those_that_were_asked_for() {
         assert_eq!(same.congestion_control, route.congestion_control);
     }
 }
+
+/// Every message with bytes changed at seeded random: whatever comes out, nothing panics and nothing loops.
+#[test]
+fn noise_is_survived() {
+    let mut state = 0x2545_f491_u32;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as usize % below.max(1)
+    };
+    let words = [
+        "link",
+        "address",
+        "address-gone",
+        "route",
+        "route-gone",
+        "rule",
+        "rule-gone",
+    ];
+    let all = words
+        .iter()
+        .flat_map(|w| [lines(REQUESTS, w), lines(NEWS, w)].concat());
+    for bytes in all {
+        for _ in 0..300 {
+            let mut noisy = bytes.clone();
+            for _ in 0..=random(4) {
+                let at = random(noisy.len());
+                // Small numbers are lengths and types; they do more harm than large ones.
+                noisy[at] = [random(256), random(8), 0, 255][random(4)] as u8;
+            }
+            noisy.truncate(bytes.len() - random(9).min(bytes.len()));
+            for message in Messages::new(&noisy) {
+                let _ = (message.reply(), Event::parse(&message));
+            }
+        }
+    }
+}

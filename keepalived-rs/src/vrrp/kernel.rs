@@ -68,8 +68,8 @@ pub struct Kernel {
     /// Parallel to the requests in `batch`.
     pending: Vec<Pending>,
     answers: Vec<i32>,
-    /// What we have added and nobody has removed, as far as we know.
-    set: BTreeSet<Object>,
+    /// What we have added and nobody has removed, as far as we know, with the sequence number of its addition.
+    set: BTreeMap<Object, u32>,
     /// Removals of our own that the kernel will report without telling whose they are (IPv6 addresses).
     echoes: BTreeMap<u32, u32>,
     /// Static objects, which are put back when they go, with their text for the log.
@@ -104,7 +104,7 @@ impl Kernel {
             batch: Batch::new(),
             pending: Vec::new(),
             answers: Vec::new(),
-            set: BTreeSet::new(),
+            set: BTreeMap::new(),
             echoes: BTreeMap::new(),
             statics: BTreeMap::new(),
             buffer: vec![0; DATAGRAM_LEN].into_boxed_slice(),
@@ -141,7 +141,7 @@ impl Kernel {
 
     /// Whether the object is in the kernel because of us.
     pub fn is_set(&self, object: Object) -> bool {
-        self.set.contains(&object)
+        self.set.contains_key(&object)
     }
 
     /// Queues an addition; [`Kernel::flush`] carries it out. `false`: impossible, the log says why; tell the core
@@ -241,7 +241,7 @@ impl Kernel {
         }
         if errno == 0 || self.is_no_failure(request, errno) {
             if add {
-                self.set.insert(object);
+                self.set.insert(object, seq);
             }
             return;
         }
@@ -385,7 +385,9 @@ impl Kernel {
             Ok(News::Messages(messages)) => {
                 for message in messages {
                     if let Some(event) = Event::parse(&message) {
-                        self.take(&event, message.header.port == self.requests.port(), events);
+                        let header = message.header;
+                        let cause = (header.port == self.requests.port()).then_some(header.seq);
+                        self.take(&event, cause, events);
                     }
                 }
                 Ok(true)
@@ -407,16 +409,15 @@ impl Kernel {
         result
     }
 
-    fn take(&mut self, event: &Event, own: bool, events: &mut Vec<KernelEvent>) {
+    /// `cause`: the sequence number of the request of ours that the news follow from.
+    fn take(&mut self, event: &Event, cause: Option<u32>, events: &mut Vec<KernelEvent>) {
         if self.interfaces.apply(event, &self.objects) {
             self.interfaces
                 .take_changes(|id, facts| events.push(KernelEvent::Link(id, facts)));
         }
-        if own {
-            return;
-        }
         match event {
-            Event::AddressGone(address) => self.address_gone(address, events),
+            Event::AddressGone(address) => self.address_gone(address, cause, events),
+            _ if cause.is_some() => {}
             Event::RouteGone(route) => {
                 let gone =
                     self.find_set(|k, o| matches!(o, Object::Route(n) if k.is_route(n, route)));
@@ -430,7 +431,12 @@ impl Kernel {
         }
     }
 
-    fn address_gone(&mut self, address: &Address, events: &mut Vec<KernelEvent>) {
+    fn address_gone(
+        &mut self,
+        address: &Address,
+        cause: Option<u32>,
+        events: &mut Vec<KernelEvent>,
+    ) {
         let objects = self.objects.addresses_like(address.local);
         let here = objects.filter(|(_, o)| {
             let link = self.interfaces.by_name(&o.interface);
@@ -447,13 +453,16 @@ impl Kernel {
                 continue;
             }
             let object = Object::Address(number);
-            let gone = self.set.contains(&object).then_some(object);
-            self.gone(gone, events);
+            let gone = self.set.get(&object).is_some_and(|added| {
+                // Removing one IPv4 address of a network can take others with it. What we have added since is there.
+                cause.is_none_or(|cause| is_later(cause, *added))
+            });
+            self.gone(gone.then_some(object), events);
         }
     }
 
     fn find_set(&self, matches: impl Fn(&Self, Object) -> bool) -> Option<Object> {
-        self.set.iter().copied().find(|o| matches(self, *o))
+        self.set.keys().copied().find(|o| matches(self, *o))
     }
 
     fn gone(&mut self, object: Option<Object>, events: &mut Vec<KernelEvent>) {
@@ -549,7 +558,12 @@ impl Kernel {
                 seen.extend(self.find_set(same));
             }
         }
-        let lost: Vec<Object> = self.set.difference(&seen).copied().collect();
+        let lost: Vec<Object> = self
+            .set
+            .keys()
+            .filter(|o| !seen.contains(o))
+            .copied()
+            .collect();
         for object in lost {
             self.gone(Some(object), events);
         }
@@ -590,6 +604,12 @@ impl AsRawFd for Kernel {
     fn as_raw_fd(&self) -> RawFd {
         self.monitor.as_raw_fd()
     }
+}
+
+/// Whether `seq` was given out after `other`; the numbers wrap.
+const fn is_later(seq: u32, other: u32) -> bool {
+    let ahead = seq.wrapping_sub(other);
+    ahead != 0 && ahead < u32::MAX / 2
 }
 
 const fn libc_eio() -> i32 {
