@@ -335,3 +335,6 @@ fn report(spec: &Spec<'_>, failed: &OpenError) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
