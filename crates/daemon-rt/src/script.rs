@@ -216,6 +216,11 @@ impl<T: Clone> Scripts<T> {
         self.running.iter().map(|r| &r.token)
     }
 
+    /// Their process numbers.
+    pub fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
+        self.running.iter().map(|r| r.pid)
+    }
+
     /// The process's reaper collected `pid`. `None` when that was no script of ours.
     pub fn exited(&mut self, pid: Pid, exit: Exit) -> Option<Ended<T>> {
         let at = self.running.iter().position(|r| r.pid == pid)?;

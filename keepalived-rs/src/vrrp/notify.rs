@@ -1,1 +1,422 @@
-//! Notifications.
+//! Telling others what happened: scripts of instances and groups, notify FIFOs.
+//!
+//! In: the model (who has which scripts), the core's [`Notify`] outputs, ends of children, the time.
+//! Out: processes, FIFO lines, log lines.
+//!
+//! Order of one notification: the script of the state, the general script with `INSTANCE|GROUP NAME STATE PRIORITY`, the
+//! FIFOs. Scripts are started, not waited for, so their own order is not guaranteed; only at the stop of the daemon are they given
+//! a second to end.
+//! Answers to: keepalived-behaviour.md section 5, keepalived 2.3.3 vrrp/vrrp_notify.c, lib/notify.c.
+
+use std::path::Path;
+
+use conf_parsers::keepalived::model::global::Fifo as FifoModel;
+use conf_parsers::keepalived::model::{Global, Model, Script};
+use daemon_rt::fifo::Fifo;
+use daemon_rt::log::Priority;
+use daemon_rt::script::{Command, Overdue, Scripts};
+use linux_io::process::{Exit, Pid};
+use linux_io::signal::Signal;
+use net_types::{Duration, Instant};
+use vrrp_proto::output::{Notify, NotifyState};
+
+use crate::parent::{command, say_not_started};
+use crate::text::errno::sentence;
+
+/// How long scripts may take when the daemon stops.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// The commands of one instance or group.
+#[derive(Clone, Debug, Default)]
+struct Commands {
+    name: String,
+    master: Option<Command>,
+    backup: Option<Command>,
+    fault: Option<Command>,
+    stop: Option<Command>,
+    deleted: Option<Command>,
+    lower_priority: Option<Command>,
+    any: Option<Command>,
+}
+
+impl Commands {
+    const fn of(&self, state: NotifyState) -> Option<&Command> {
+        match state {
+            NotifyState::Master => self.master.as_ref(),
+            NotifyState::Backup => self.backup.as_ref(),
+            NotifyState::Fault => self.fault.as_ref(),
+            NotifyState::Stop => self.stop.as_ref(),
+            NotifyState::Deleted => self.deleted.as_ref(),
+        }
+    }
+}
+
+/// What a script that is watched was started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To tell of the stop.
+    Stop,
+    /// To read a FIFO.
+    FifoReader,
+}
+
+/// Notifies for one VRRP process.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    instances: Vec<Commands>,
+    groups: Vec<Commands>,
+    /// `notify_fifo`, then `vrrp_notify_fifo`.
+    fifos: Vec<Fifo>,
+    watched: Scripts<Purpose>,
+}
+
+impl Notifier {
+    /// The scripts of `model`; positions are those of the core's ids. FIFOs are opened by [`Self::open_fifos`].
+    pub fn new(model: &Model) -> Self {
+        let mut this = Self::default();
+        this.reconfigure(model);
+        this
+    }
+
+    /// From now on ids mean positions in `model`. To be called when the core says that they do.
+    pub fn reconfigure(&mut self, model: &Model) {
+        let optional = |script: &Option<Script>| script.as_ref().map(command);
+        self.instances = model
+            .vrrp
+            .instances
+            .iter()
+            .map(|i| Commands {
+                name: i.name.to_string(),
+                master: optional(&i.notify.master),
+                backup: optional(&i.notify.backup),
+                fault: optional(&i.notify.fault),
+                stop: optional(&i.notify.stop),
+                deleted: optional(&i.notify_deleted_script),
+                lower_priority: optional(&i.notify_master_rx_lower_pri),
+                any: optional(&i.notify.any),
+            })
+            .collect();
+        self.groups = model
+            .vrrp
+            .sync_groups
+            .iter()
+            .map(|g| Commands {
+                name: g.name.to_string(),
+                master: optional(&g.notify.master),
+                backup: optional(&g.notify.backup),
+                fault: optional(&g.notify.fault),
+                stop: optional(&g.notify.stop),
+                any: optional(&g.notify.any),
+                ..Commands::default()
+            })
+            .collect();
+    }
+
+    /// Opens the FIFOs of `global` and starts their readers. What was open before is closed first, and its readers are told to end:
+    /// this is for the start and for a reload.
+    pub fn open_fifos(&mut self, global: &Global, now: Instant) {
+        self.close_fifos(now);
+        for (fifo, kind) in [
+            (&global.notify_fifo, ""),
+            (&global.vrrp_notify_fifo, "vrrp "),
+        ] {
+            if let Some(opened) = self.open(fifo, kind, now) {
+                self.fifos.push(opened);
+            }
+        }
+    }
+
+    fn open(&mut self, wanted: &FifoModel, kind: &str, now: Instant) -> Option<Fifo> {
+        let name = wanted.name.as_deref()?;
+        let prepared = match Fifo::prepare(Path::new(name), wanted.uid, wanted.gid) {
+            Ok(prepared) => prepared,
+            Err(_) => {
+                daemon_rt::log!(Priority::Info, "Unable to create {kind}notify fifo {name}");
+                return None;
+            }
+        };
+        if prepared.owner_refused {
+            daemon_rt::log!(Priority::Info, "Failed to set uid:gid for fifo {name}");
+        }
+        // The reader first: it waits in open(2) until the pipe has a writer.
+        if let Some(script) = &wanted.script {
+            let command = command(script);
+            let started = self
+                .watched
+                .start(now, &command, &[name], Purpose::FifoReader, None);
+            if let Err(e) = started {
+                say_not_started(&command, &e);
+            }
+        }
+        let mut fifo = prepared.fifo;
+        match fifo.open() {
+            Ok(()) => Some(fifo),
+            Err(e) => {
+                daemon_rt::log!(
+                    Priority::Info,
+                    "Unable to open {kind}notify fifo {name} - errno {}",
+                    e.raw_os_error().unwrap_or(0)
+                );
+                daemon_rt::log!(Priority::Debug, "{}", sentence(&e));
+                None
+            }
+        }
+    }
+
+    /// Closes the FIFOs, removing those we made, and tells their readers to end.
+    pub fn close_fifos(&mut self, now: Instant) {
+        if self.fifos.is_empty() {
+            return;
+        }
+        self.fifos.clear();
+        self.watched.end_all(Signal::TERM, now + STOP_LIMIT);
+    }
+
+    /// Tells of one event. Unknown ids are ignored: they cannot come from a core that was configured with the same model.
+    pub fn notify(&mut self, now: Instant, event: &Notify) {
+        match *event {
+            Notify::Instance {
+                id,
+                state,
+                priority,
+            } => {
+                let Some(who) = self.instances.get(id.index()).cloned() else {
+                    return;
+                };
+                let priority = priority.to_string();
+                let watch = state == NotifyState::Stop;
+                self.run(now, who.of(state), &[], watch);
+                let words = ["INSTANCE", &who.name, state.word(), &priority];
+                self.run(now, who.any.as_ref(), &words, watch);
+                self.line("INSTANCE", &who.name, state.word(), &priority);
+            }
+            Notify::Group { id, state } => {
+                let Some(who) = self.groups.get(id.index()).cloned() else {
+                    return;
+                };
+                self.run(now, who.of(state), &[], false);
+                let words = ["GROUP", &who.name, state.word(), "0"];
+                self.run(now, who.any.as_ref(), &words, state == NotifyState::Stop);
+                self.line("GROUP", &who.name, state.word(), "0");
+            }
+            Notify::LowerPriority { id, priority } => {
+                let Some(who) = self.instances.get(id.index()).cloned() else {
+                    return;
+                };
+                self.run(now, who.lower_priority.as_ref(), &[], false);
+                let priority = priority.to_string();
+                self.line("INSTANCE", &who.name, "MASTER_RX_LOWER_PRI", &priority);
+            }
+            Notify::Priority {
+                id,
+                master,
+                priority,
+            } => {
+                let state = if master {
+                    "MASTER_PRIORITY"
+                } else {
+                    "BACKUP_PRIORITY"
+                };
+                if let Some(who) = self.instances.get(id.index()) {
+                    self.line("INSTANCE", &who.name, state, &priority.to_string());
+                }
+            }
+            Notify::InstanceFifo {
+                id,
+                state,
+                priority,
+            } => {
+                if let Some(who) = self.instances.get(id.index()) {
+                    self.line("INSTANCE", &who.name, state.word(), &priority.to_string());
+                }
+            }
+            Notify::GroupFifo { id, state } => {
+                if let Some(who) = self.groups.get(id.index()) {
+                    self.line("GROUP", &who.name, state.word(), "0");
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, now: Instant, command: Option<&Command>, words: &[&str], watch: bool) {
+        let Some(command) = command else {
+            return;
+        };
+        let started = if watch {
+            let limit = Some(STOP_LIMIT);
+            self.watched
+                .start(now, command, words, Purpose::Stop, limit)
+        } else {
+            command.start(words)
+        };
+        if let Err(e) = started {
+            say_not_started(command, &e);
+        }
+    }
+
+    /// `INSTANCE "name" STATE priority` to every FIFO. A line that does not fit is lost.
+    fn line(&self, kind: &str, name: &str, state: &str, priority: &str) {
+        if self.fifos.is_empty() {
+            return;
+        }
+        let line = format!("{kind} \"{name}\" {state} {priority}");
+        for fifo in &self.fifos {
+            fifo.write_line(&line);
+        }
+    }
+
+    /// A child of this process has ended; `true` if it was one that is watched here. Other notify scripts are nobody's concern once
+    /// they are collected.
+    pub fn exited(&mut self, pid: Pid, exit: Exit) -> bool {
+        let Some(ended) = self.watched.exited(pid, exit) else {
+            return false;
+        };
+        if let Some(line) = &ended.not_run {
+            daemon_rt::log!(Priority::Alert, "{line}");
+        }
+        if ended.token == Purpose::FifoReader {
+            daemon_rt::log!(Priority::Info, "vrrp notify fifo script terminated");
+        }
+        true
+    }
+
+    /// The daemon stops: readers of FIFOs are told to end. To be called before the core's stop notifications.
+    pub fn stopping(&mut self, now: Instant) {
+        self.watched.end_all(Signal::TERM, now + STOP_LIMIT);
+    }
+
+    /// Whether a script is still running that the stop of the daemon should wait for.
+    pub fn busy(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.watched.next_timeout()
+    }
+
+    /// Ends scripts that take too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for overdue in self.watched.handle_timeout(now) {
+            if let Overdue::Unkillable { pid, .. } = overdue {
+                daemon_rt::log!(
+                    Priority::Info,
+                    "notify script (PID {}) failed to terminate after kill",
+                    pid.get()
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conf_parsers::keepalived::model::vrrp::Notifies;
+    use conf_parsers::keepalived::{ParseOptions, Part, ReadOptions, parse, read};
+    use conf_parsers::source::{FakeHost, MemorySource};
+    use linux_io::process::wait_for;
+    use linux_io::users;
+    use vrrp_proto::config::{GroupId, InstanceId};
+
+    const T0: Instant = Instant::ZERO;
+
+    fn script(text: &str) -> Option<Script> {
+        Some(Script {
+            args: ["/bin/sh", "-c", text, "name"].map(str::to_owned).to_vec(),
+            uid: users::euid(),
+            gid: users::egid(),
+            ..Script::default()
+        })
+    }
+
+    fn model() -> Model {
+        let mut host = FakeHost::with_interfaces(&["eth0"]);
+        host.source = MemorySource::one(
+            "/k.conf",
+            "vrrp_instance A {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n\
+             vrrp_sync_group G {\n group {\n A\n }\n}\n",
+        );
+        let lines = read(&host, "/k.conf", &ReadOptions::default());
+        let options = ParseOptions::default();
+        parse(&lines, Part::Vrrp, &host, &options, None).model
+    }
+
+    #[test]
+    fn scripts_and_fifo_lines_of_a_stop() {
+        let dir = std::env::temp_dir().join(format!("keepalived-notify-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
+        let mut model = model();
+        assert_eq!(model.vrrp.instances.len(), 1);
+        assert_eq!(model.vrrp.sync_groups.len(), 1);
+        let instance = model.vrrp.instances.first_mut().unwrap();
+        instance.notify = Notifies {
+            stop: script(&format!("echo stop $# > {}", path("stop"))),
+            any: script(&format!("echo \"$@\" > {}", path("any"))),
+            ..Notifies::default()
+        };
+        let group = model.vrrp.sync_groups.first_mut().unwrap();
+        group.notify.any = script(&format!("echo \"$@\" > {}", path("group")));
+        model.global.vrrp_notify_fifo = FifoModel {
+            name: Some(path("fifo")),
+            uid: users::euid(),
+            gid: users::egid(),
+            script: script(&format!("head -n 3 < \"$1\" > {}", path("lines"))),
+        };
+        let mut notifier = Notifier::new(&model);
+        notifier.open_fifos(&model.global, T0);
+        let (a, g) = (InstanceId(0), GroupId(0));
+        notifier.notify(
+            T0,
+            &Notify::Priority {
+                id: a,
+                master: true,
+                priority: 90,
+            },
+        );
+        notifier.notify(
+            T0,
+            &Notify::Instance {
+                id: a,
+                state: NotifyState::Stop,
+                priority: 90,
+            },
+        );
+        notifier.notify(
+            T0,
+            &Notify::Group {
+                id: g,
+                state: NotifyState::Stop,
+            },
+        );
+        // Ids that nobody has are no reason to fail.
+        notifier.notify(
+            T0,
+            &Notify::GroupFifo {
+                id: GroupId(9),
+                state: NotifyState::Stop,
+            },
+        );
+        assert!(notifier.busy());
+        let pids: Vec<Pid> = notifier.watched.pids().collect();
+        assert_eq!(pids.len(), 4);
+        for pid in pids {
+            let exit = wait_for(pid).unwrap();
+            assert_eq!(exit, Exit::Code(0));
+            assert!(notifier.exited(pid, exit));
+        }
+        assert!(!notifier.busy());
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        assert_eq!(read("stop"), "stop 0\n");
+        assert_eq!(read("any"), "INSTANCE A STOP 90\n");
+        assert_eq!(read("group"), "GROUP G STOP 0\n");
+        assert_eq!(
+            read("lines"),
+            "INSTANCE \"A\" MASTER_PRIORITY 90\nINSTANCE \"A\" STOP 90\nGROUP \"G\" STOP 0\n"
+        );
+        notifier.close_fifos(T0);
+        assert!(!dir.join("fifo").exists());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
