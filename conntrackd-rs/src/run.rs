@@ -8,7 +8,7 @@ use conf_parsers::conntrackd::General;
 use ctsync_proto::{Engine, Input, KernelSocket, LinkIndex, Notice, Output, Request, Severity};
 use daemon_rt::log::Priority;
 use linux_io::link_watch::LinkWatch;
-use linux_io::nfnl::BATCH;
+use linux_io::nfnl::{BATCH, BpfInstruction};
 use linux_io::signal::{Signal, SignalFd};
 use linux_io::timer::{TimerFd, monotonic_now};
 use net_types::Instant;
@@ -267,7 +267,11 @@ fn log_notice(notice: &Notice) {
 }
 
 /// The event socket with its options, and what there is to say about them.
-pub fn open_events(general: &General, expectations: bool) -> io::Result<Events> {
+pub fn open_events(
+    general: &General,
+    expectations: bool,
+    filter: Option<&[BpfInstruction]>,
+) -> io::Result<Events> {
     let most = *general.netlink_buffer_size_max_growth;
     let mut events = Events::open(expectations, most)?;
     if *general.netlink_events_reliable {
@@ -279,7 +283,16 @@ pub fn open_events(general: &General, expectations: bool) -> io::Result<Events> 
             "reliable ctnetlink event delivery is ENABLED."
         );
     }
-    if general.filter.is_some() {
+    if let Some(program) = filter {
+        if let Err(e) = events.socket().attach_filter(program) {
+            daemon_rt::log!(
+                Priority::Err,
+                "cannot set event filtering: {}",
+                text::log::reason(&e)
+            );
+        }
+        daemon_rt::log!(Priority::Notice, "using kernel-space event filtering");
+    } else if general.filter.is_some() {
         daemon_rt::log!(Priority::Notice, "using user-space event filtering");
     }
     let wanted = *general.netlink_buffer_size;

@@ -11,6 +11,7 @@ use ctsync_proto::{ConfigError, Engine, Input, KernelSocket, StartState};
 use daemon_rt::log::Priority;
 use linux_io::ifname;
 use linux_io::link_watch::LinkWatch;
+use linux_io::nfnl::BpfInstruction;
 use linux_io::process::{self, Fork};
 use linux_io::sched::{self, Class};
 use linux_io::signal::{self, SigSet, Signal, SignalFd};
@@ -172,6 +173,30 @@ fn prepare(config: &Config) -> Result<Daemon, Failed> {
     })
 }
 
+/// The program of `Filter From Kernelspace`. Lists too long for one fall back to filtering here.
+fn kernel_filter(
+    general: &conf::General,
+    filter: &ctsync_proto::Filter,
+) -> Option<Vec<BpfInstruction>> {
+    if !general.filter.as_ref().is_some_and(|f| *f.kernelspace) {
+        return None;
+    }
+    let program = ctsync_proto::bpf::compile(filter);
+    if program.is_none() {
+        daemon_rt::log!(
+            Priority::Warning,
+            "the filter does not fit the kernel, filtering in user space"
+        );
+    }
+    let instruction = |i: ctsync_proto::bpf::BpfInstruction| BpfInstruction {
+        code: i.code,
+        jt: i.jt,
+        jf: i.jf,
+        k: i.k,
+    };
+    Some(program?.into_iter().map(instruction).collect())
+}
+
 fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replication, Failed> {
     let general = &config.general;
     if sync.mode.is_none() {
@@ -186,7 +211,9 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
         .map_err(|_| error("can't open interface watcher"))
         .map_err(init_failed)?;
     let mtus: Vec<u32> = channels.iter().map(|channel| channel.mtu).collect();
-    let engine_config = lower::config(general, sync, &mtus, false);
+    let mut engine_config = lower::config(general, sync, &mtus);
+    let program = kernel_filter(general, &engine_config.filter);
+    engine_config.filter_in_kernel = program.is_some();
     let engine = Engine::new(engine_config, monotonic_now())
         .map_err(|e: ConfigError| error(e))
         .map_err(init_failed)?;
@@ -194,7 +221,10 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
     // Subscribed before the table is read, so that nothing is missed in between: the original loses those events.
     let events = match general.poll_secs {
         Some(_) => None,
-        None => Some(open_events(general, *sync.expectation_sync).map_err(|e| no_netlink(&e))?),
+        None => Some(
+            open_events(general, *sync.expectation_sync, program.as_deref())
+                .map_err(|e| no_netlink(&e))?,
+        ),
     };
     let mut replication = Replication {
         engine,
