@@ -1,0 +1,344 @@
+//! From what the operator wrote to what the core runs on. The only place that knows both.
+//!
+//! In: the checked [`Model`], the interfaces' present facts. Out: the core's [`Config`] and the numbers of the static objects.
+//! Positions agree: instance and group n of the model are instance and group n of the core.
+
+use std::net::IpAddr;
+
+use conf_parsers::keepalived::model::Model;
+use conf_parsers::keepalived::model::address::Address;
+use conf_parsers::keepalived::model::vrrp::{SyncGroup, Tracked};
+use conf_parsers::keepalived::model::vrrp_instance::{
+    AuthType, OldUnicastChecksum, Version as WrittenVersion, VrrpInstance, WantState,
+};
+use net_types::{Duration, Family, Vrid};
+use vrrp_proto::config::{
+    Auth, Config, Destination, Garp, Global, Group, GroupId, IfId, Instance, InstanceId, Interface, LinkFacts, Object,
+    OldChecksum, Pacing, Peer, Track, TrackSource, Version, VirtualAddress, VirtualRoute, VirtualRule, Wanted,
+};
+
+use super::objects::{AddressObject, Objects, RouteObject, rule};
+
+/// What the command line says about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Switches {
+    /// `--release-vips`
+    pub release_vips: bool,
+    /// `--dont-release-vrrp`
+    pub dont_release: bool,
+}
+
+/// The core's configuration, and what the shell sees to itself.
+#[derive(Debug)]
+pub struct Lowered {
+    /// For the core.
+    pub config: Config,
+    /// `static_ipaddress`, `static_routes`, `static_rules`, in this order and that of the file.
+    pub statics: Vec<Static>,
+    /// Lines to log: what was asked for and is not there yet.
+    pub warnings: Vec<String>,
+}
+
+/// A static object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Static {
+    /// Which.
+    pub object: Object,
+    /// `no_track`: it is not put back when somebody removes it.
+    pub no_track: bool,
+}
+
+/// Lowers `model`. `facts` tells what is known about the interface of a name.
+pub fn lower(
+    model: &Model,
+    objects: &mut Objects,
+    switches: Switches,
+    facts: &dyn Fn(&str) -> LinkFacts,
+) -> Lowered {
+    objects.begin_configuration();
+    let mut to = Lowering {
+        model,
+        objects,
+        interfaces: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let instances: Vec<_> = model.vrrp.instances.iter().filter_map(|i| to.instance(i)).collect();
+    let groups = model.vrrp.sync_groups.iter().map(|g| to.group(g)).collect();
+    let statics = to.statics();
+    let (names, warnings) = (to.interfaces, to.warnings);
+    let mut pacing = groups_of_pacing(model);
+    let interfaces = names
+        .into_iter()
+        .map(|name| {
+            let written = model.vrrp.interfaces.get(&name);
+            let group = written.and_then(|w| w.garp_group).and_then(|g| u16::try_from(g).ok());
+            Interface {
+                link: facts(&name),
+                up_delay: micros(written.map_or(0, |w| w.up_delay)),
+                down_delay: micros(written.map_or(0, |w| w.down_delay)),
+                pacing: group.or_else(|| own_pacing(model, &mut pacing)),
+                name,
+            }
+        })
+        .collect();
+    let global = &model.global;
+    Lowered {
+        config: Config {
+            global: Global {
+                startup_delay: micros(global.vrrp_startup_delay),
+                mcast_group4: global.vrrp_mcast_group4,
+                mcast_group6: global.vrrp_mcast_group6,
+                log_unknown_vrids: global.log_unknown_vrids,
+                fifo_states_on_reload: global.fifo_write_vrrp_states_on_reload,
+                dynamic_interfaces: global.dynamic_interfaces,
+                release_vips: switches.release_vips,
+                keep_on_exit: switches.dont_release,
+            },
+            interfaces,
+            instances,
+            groups,
+            trackers: Vec::new(),
+            pacing,
+        },
+        statics,
+        warnings,
+    }
+}
+
+struct Lowering<'a> {
+    model: &'a Model,
+    objects: &'a mut Objects,
+    /// Names by [`IfId`].
+    interfaces: Vec<Box<str>>,
+    warnings: Vec<String>,
+}
+
+impl Lowering<'_> {
+    /// The id of an interface; a new one for a new name. `None` only beyond 65 536 names.
+    fn interface(&mut self, name: &str) -> Option<IfId> {
+        let position = self.interfaces.iter().position(|n| **n == *name).unwrap_or_else(|| {
+            self.interfaces.push(name.into());
+            self.interfaces.len().saturating_sub(1)
+        });
+        u16::try_from(position).ok().map(IfId)
+    }
+
+    /// `None` for an instance without VRID, which validation does not let pass.
+    fn instance(&mut self, i: &VrrpInstance) -> Option<Instance> {
+        let global = &self.model.global;
+        let family = i.family.unwrap_or(Family::V4);
+        let version = match i.version {
+            Some(WrittenVersion::V3) => Version::V3,
+            Some(WrittenVersion::V2) | None => Version::V2,
+        };
+        let interface = i.interface.as_ref().and_then(|name| self.interface(name));
+        let destination = if i.unicast {
+            let peer = |p: &conf_parsers::keepalived::model::vrrp_instance::UnicastPeer| Peer {
+                address: p.address.value,
+                min_ttl: p.min_ttl,
+                max_ttl: p.max_ttl,
+            };
+            Destination::Unicast(i.unicast_peers.iter().map(peer).collect())
+        } else {
+            Destination::Multicast(i.group_address.unwrap_or(match family {
+                Family::V4 => IpAddr::V4(global.vrrp_mcast_group4),
+                Family::V6 => IpAddr::V6(global.vrrp_mcast_group6),
+            }))
+        };
+        let auth = match i.auth_type {
+            AuthType::None => Auth::None,
+            AuthType::Pass => Auth::Pass(i.auth_pass),
+            AuthType::Ah => {
+                self.warnings.push(format!("({}) WARNING - auth_type AH: not implemented yet", i.name.value));
+                Auth::None
+            }
+        };
+        let owner = i.priority == Some(255);
+        let routes = i.routes.iter().filter_map(|line| {
+            let object = RouteObject::new(line);
+            let device = object.interface.clone();
+            let interface = device.and_then(|name| self.interface(&name));
+            match self.objects.intern_route(object) {
+                Object::Route(object) => Some(VirtualRoute {
+                    object,
+                    interface,
+                    no_track: line.no_track,
+                }),
+                Object::Address(_) | Object::Rule(_) => None,
+            }
+        });
+        let routes = routes.collect();
+        let rules = i.rules.iter().filter_map(|line| match self.objects.intern_rule(rule(line)) {
+            Object::Rule(object) => Some(VirtualRule {
+                object,
+                no_track: line.no_track,
+            }),
+            Object::Address(_) | Object::Route(_) => None,
+        });
+        let rules = rules.collect();
+        let addresses = self.addresses(i, &i.vips);
+        let excluded = self.addresses(i, &i.evips);
+        let tracks = self.tracks(&i.tracked.interfaces);
+        Some(Instance {
+            name: i.name.value.clone(),
+            vrid: Vrid::new(i.vrid?)?,
+            family,
+            version,
+            interface,
+            configured_interface: interface,
+            transmit_interface: interface,
+            dont_track_primary: i.dont_track_primary,
+            wanted: match i.state {
+                Some(WantState::Master) => Wanted::Master,
+                Some(WantState::Backup) | None => Wanted::Backup,
+            },
+            priority: i.priority.unwrap_or(100),
+            advert_interval: micros(i.advert_int.unwrap_or(1_000_000)),
+            down_timer_adverts: u32::from(i.down_timer_adverts),
+            nopreempt: i.nopreempt,
+            preempt_delay: micros(i.preempt_delay),
+            timer_expired_backup: i.highest_other_priority,
+            lower_prio_no_advert: i.lower_prio_no_advert == Some(true),
+            higher_prio_send_advert: i.higher_prio_send_advert == Some(true),
+            owner_ignore_adverts: owner && i.owner_ignore_adverts == Some(true),
+            accept: i.accept != Some(false),
+            auth,
+            destination,
+            source: i.source.as_ref().map(|s| s.value),
+            // Linux sends unicast IPv6 with hop limit 64 when nobody says otherwise.
+            ttl: i.ttl.unwrap_or(if i.unicast && family == Family::V6 { 64 } else { 255 }),
+            check_unicast_source: i.check_unicast_src || global.vrrp_check_unicast_src,
+            skip_check_adv_addr: i.skip_check_adv_addr,
+            checksum_v3_as_v2: i.v3_checksum_as_v2,
+            old_checksum: match i.old_unicast_checksum {
+                OldUnicastChecksum::Automatic => OldChecksum::Detect,
+                OldUnicastChecksum::Never => OldChecksum::Never,
+                OldUnicastChecksum::Always => OldChecksum::Always,
+            },
+            addresses,
+            excluded,
+            routes,
+            rules,
+            garp: Garp {
+                repeat: i.garp_repeat,
+                delay: micros(i.garp_delay),
+                refresh: Duration::from_secs(u64::from(i.garp_refresh)),
+                refresh_repeat: i.garp_refresh_repeat,
+                lower_prio_repeat: i.garp_lower_prio_repeat.unwrap_or(i.garp_repeat),
+                lower_prio_delay: micros(i.garp_lower_prio_delay.unwrap_or(i.garp_delay)),
+                extra_interval: Duration::from_secs(u64::from(i.garp_extra_if.unwrap_or(0))),
+                extra_all: i.garp_extra_all,
+            },
+            group: i.sync_group.and_then(|g| u16::try_from(g).ok()).map(GroupId),
+            tracks,
+            notify_deleted: i.notify_deleted,
+            notify_priority_changes: i.notify_priority_changes == Some(true),
+            config_error: i.config_faults > 0 || i.auth_type == AuthType::Ah,
+            duplicate_vrid: false,
+        })
+    }
+
+    fn addresses(&mut self, i: &VrrpInstance, lines: &[Address]) -> Vec<VirtualAddress> {
+        let mut found = Vec::with_capacity(lines.len());
+        for line in lines {
+            // Without VMACs an address goes to the interface of its line, else to the instance's.
+            let written = line.dev.as_ref().or(i.interface.as_ref());
+            let Some(name) = written.map(|n| n.value.clone()) else {
+                let (name, address) = (&i.name.value, line.prefix.addr);
+                self.warnings.push(format!("({name}) no interface for address {address}"));
+                continue;
+            };
+            let object = self.objects.intern_address(AddressObject::new(line, &name));
+            if let (Object::Address(object), Some(interface)) = (object, self.interface(&name)) {
+                found.push(VirtualAddress {
+                    address: line.prefix.addr,
+                    object,
+                    interface,
+                    no_track: line.no_track,
+                });
+            }
+        }
+        found
+    }
+
+    /// Interfaces only: scripts, files, processes and BFD sessions are not watched yet, and what is not watched may not
+    /// hold an instance down.
+    fn tracks(&mut self, interfaces: &[Tracked]) -> Vec<Track> {
+        let mut found = Vec::with_capacity(interfaces.len());
+        for tracked in interfaces {
+            if let Some(id) = self.interface(&tracked.name) {
+                found.push(Track {
+                    source: TrackSource::Interface(id),
+                    weight: i32::from(tracked.weight),
+                    reverse: tracked.reverse,
+                });
+            }
+        }
+        found
+    }
+
+    fn group(&mut self, group: &SyncGroup) -> Group {
+        let position = |name: &str| self.model.vrrp.instances.iter().position(|i| *i.name.value == *name);
+        let members = group.members.iter().flatten().filter_map(|name| position(name));
+        Group {
+            name: group.name.value.clone(),
+            members: members.filter_map(|i| u16::try_from(i).ok()).map(InstanceId).collect(),
+        }
+    }
+
+    fn statics(&mut self) -> Vec<Static> {
+        let vrrp = &self.model.vrrp;
+        let mut found = Vec::new();
+        for line in &vrrp.static_addresses {
+            if let Some(device) = &line.dev {
+                let object = self.objects.intern_address(AddressObject::new(line, device));
+                self.interface(device);
+                found.push(Static {
+                    object,
+                    no_track: line.no_track,
+                });
+            }
+        }
+        for line in &vrrp.static_routes {
+            found.push(Static {
+                object: self.objects.intern_route(RouteObject::new(line)),
+                no_track: line.no_track,
+            });
+        }
+        for line in &vrrp.static_rules {
+            found.push(Static {
+                object: self.objects.intern_rule(rule(line)),
+                no_track: line.no_track,
+            });
+        }
+        found
+    }
+}
+
+/// The groups of interfaces that share a queue.
+fn groups_of_pacing(model: &Model) -> Vec<Pacing> {
+    let groups = model.vrrp.garp_groups.iter();
+    groups
+        .map(|g| Pacing {
+            arp: micros(g.garp_interval.unwrap_or(0)),
+            na: micros(g.gna_interval.unwrap_or(0)),
+        })
+        .collect()
+}
+
+/// `vrrp_garp_interval`, `vrrp_gna_interval`: an interface in no group has a queue of its own with the global gaps.
+fn own_pacing(model: &Model, pacing: &mut Vec<Pacing>) -> Option<u16> {
+    let global = &model.global;
+    if global.vrrp_garp_interval == 0 && global.vrrp_gna_interval == 0 {
+        return None;
+    }
+    pacing.push(Pacing {
+        arp: micros(global.vrrp_garp_interval),
+        na: micros(global.vrrp_gna_interval),
+    });
+    u16::try_from(pacing.len().saturating_sub(1)).ok()
+}
+
+fn micros(n: u32) -> Duration {
+    Duration::from_micros(u64::from(n))
+}
