@@ -8,7 +8,8 @@ use core::net::IpAddr;
 use net_types::{Family, Instant};
 
 use crate::config::{
-    Destination, IfId, InstanceId, LinkFacts, TrackSource, TrackerId, TrackerKind, TrackerState,
+    Config, Destination, IfId, Instance, InstanceId, LinkFacts, TrackSource, TrackerId,
+    TrackerKind, TrackerState,
 };
 use crate::notice::{InstanceNotice, Notice};
 use crate::output::{Notify, Output};
@@ -93,22 +94,8 @@ impl Router {
         live.source = source;
     }
 
-    /// Where adverts come from: the configured source, else the interface's address.
     fn source_by_facts(&self, id: InstanceId) -> Option<IpAddr> {
-        let config = &self.config.instances[id.index()];
-        if config.source.is_some() {
-            return config.source;
-        }
-        match config.family {
-            Family::V4 => {
-                let link = config.configured_interface.or(config.interface)?;
-                self.config.interfaces[link.index()].link.v4.map(IpAddr::V4)
-            }
-            Family::V6 => {
-                let link = config.transmit_interface.or(config.interface)?;
-                self.config.interfaces[link.index()].link.v6.map(IpAddr::V6)
-            }
-        }
+        source_by_facts(&self.config.instances[id.index()], &self.config)
     }
 
     /// The sum of base priority and weights.
@@ -198,6 +185,14 @@ impl Router {
             self.try_up(now, id);
         }
         self.live[i].source = source;
+        // A unicast socket is bound to the source; without one it stays as it is.
+        if let (Destination::Unicast(_), Some(_), Some(socket)) = (
+            &self.config.instances[i].destination,
+            source,
+            self.socket_of(id),
+        ) {
+            self.sockets[socket.index()].unicast_source = source;
+        }
     }
 
     fn go_down(&mut self, now: Instant, id: InstanceId) {
@@ -411,6 +406,23 @@ impl Router {
                 }
                 self.refresh(now, instance);
             }
+        }
+    }
+}
+
+/// Where adverts come from: the configured source, else the interface's address.
+pub(crate) fn source_by_facts(instance: &Instance, config: &Config) -> Option<IpAddr> {
+    if instance.source.is_some() {
+        return instance.source;
+    }
+    match instance.family {
+        Family::V4 => {
+            let link = instance.configured_interface.or(instance.interface)?;
+            config.interfaces[link.index()].link.v4.map(IpAddr::V4)
+        }
+        Family::V6 => {
+            let link = instance.transmit_interface.or(instance.interface)?;
+            config.interfaces[link.index()].link.v6.map(IpAddr::V6)
         }
     }
 }

@@ -188,7 +188,8 @@ impl Router {
         output
     }
 
-    /// The sockets to keep open, [`SocketId`] by position; changes only with [`Output::Reconfigured`].
+    /// The sockets to keep open, [`SocketId`] by position. The list changes only with [`Output::Reconfigured`]; the source of a
+    /// unicast socket may also change with [`Input::Link`].
     pub fn sockets(&self) -> &[Socket] {
         &self.sockets
     }
@@ -360,7 +361,7 @@ impl Router {
         self.sockets.clear();
         self.socket_of.clear();
         for config in &self.config.instances {
-            let socket = socket_for(config);
+            let socket = socket_for(config, &self.config);
             let position = self
                 .sockets
                 .iter()
@@ -449,10 +450,10 @@ pub(crate) fn flags_of<'a>(
         .chain(rules.zip(live.rules_set.iter().copied()))
 }
 
-fn socket_for(config: &Instance) -> Socket {
+fn socket_for(config: &Instance, all: &Config) -> Socket {
     let (group, unicast_source): (Option<IpAddr>, Option<IpAddr>) = match &config.destination {
         Destination::Multicast(group) => (Some(*group), None),
-        Destination::Unicast(_) => (None, config.source),
+        Destination::Unicast(_) => (None, crate::facts::source_by_facts(config, all)),
     };
     Socket {
         family: config.family,

@@ -1,7 +1,6 @@
 //! Start, reload and shutdown of all instances (keepalived-behaviour.md sections 4.3, 4.6 and 10).
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use net_types::{Duration, Family, Instant};
 
@@ -9,7 +8,7 @@ use crate::config::{
     Config, Destination, GroupId, Instance, InstanceId, Object, TrackSource, TrackerKind,
     TrackerState, Wanted,
 };
-use crate::facts::file_effect;
+use crate::facts::{file_effect, source_by_facts};
 use crate::instance::Live;
 use crate::notice::{InstanceNotice, Notice};
 use crate::output::{Notify, NotifyState, Output};
@@ -486,7 +485,7 @@ fn same_instance(old: &Instance, old_config: &Config, new_config: &Config) -> Op
                 a == b && vmac(old) == vmac(new)
             }
             (Destination::Unicast(_), Destination::Unicast(_)) => {
-                unicast_source(old, old_config) == unicast_source(new, new_config)
+                source_by_facts(old, old_config) == source_by_facts(new, new_config)
             }
             _ => false,
         };
@@ -495,14 +494,4 @@ fn same_instance(old: &Instance, old_config: &Config, new_config: &Config) -> Op
         }
     }
     None
-}
-
-fn unicast_source(instance: &Instance, config: &Config) -> Option<IpAddr> {
-    instance.source.or_else(|| {
-        let link = &config.interfaces[instance.configured_interface?.index()].link;
-        match instance.family {
-            Family::V4 => link.v4.map(IpAddr::V4),
-            Family::V6 => link.v6.map(IpAddr::V6),
-        }
-    })
 }
