@@ -1,20 +1,24 @@
 //! From what the operator wrote to what the core runs on. The only place that knows both.
 //!
-//! In: the checked [`Model`], the interfaces' present facts. Out: the core's [`Config`] and the numbers of the static objects.
+//! In: the checked [`Model`]. Out: the core's [`Config`] and the numbers of the static objects.
 //! Positions agree: instance and group n of the model are instance and group n of the core.
 
 use std::net::IpAddr;
 
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::address::Address;
+use conf_parsers::keepalived::model::print_address::{AddressState, print_address};
+use conf_parsers::keepalived::model::print_route::{InstalledOn, print_route};
+use conf_parsers::keepalived::model::print_rule::print_rule;
 use conf_parsers::keepalived::model::vrrp::{SyncGroup, Tracked};
 use conf_parsers::keepalived::model::vrrp_instance::{
     AuthType, OldUnicastChecksum, Version as WrittenVersion, VrrpInstance, WantState,
 };
 use net_types::{Duration, Family, Vrid};
 use vrrp_proto::config::{
-    Auth, Config, Destination, Garp, Global, Group, GroupId, IfId, Instance, InstanceId, Interface, LinkFacts, Object,
-    OldChecksum, Pacing, Peer, Track, TrackSource, Version, VirtualAddress, VirtualRoute, VirtualRule, Wanted,
+    Auth, Config, Destination, Garp, Global, Group, GroupId, IfId, Instance, InstanceId, Interface,
+    LinkFacts, Object, OldChecksum, Pacing, Peer, Track, TrackSource, Version, VirtualAddress,
+    VirtualRoute, VirtualRule, Wanted,
 };
 
 use super::objects::{AddressObject, Objects, RouteObject, rule};
@@ -40,21 +44,19 @@ pub struct Lowered {
 }
 
 /// A static object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Static {
     /// Which.
     pub object: Object,
     /// `no_track`: it is not put back when somebody removes it.
     pub no_track: bool,
+    /// How it is called in the log.
+    pub text: Box<str>,
 }
 
-/// Lowers `model`. `facts` tells what is known about the interface of a name.
-pub fn lower(
-    model: &Model,
-    objects: &mut Objects,
-    switches: Switches,
-    facts: &dyn Fn(&str) -> LinkFacts,
-) -> Lowered {
+/// Lowers `model`. What the kernel says about the interfaces is to be filled in afterwards: only now is it known which
+/// addresses are not theirs but ours.
+pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowered {
     objects.begin_configuration();
     let mut to = Lowering {
         model,
@@ -62,7 +64,12 @@ pub fn lower(
         interfaces: Vec::new(),
         warnings: Vec::new(),
     };
-    let instances: Vec<_> = model.vrrp.instances.iter().filter_map(|i| to.instance(i)).collect();
+    let instances: Vec<_> = model
+        .vrrp
+        .instances
+        .iter()
+        .filter_map(|i| to.instance(i))
+        .collect();
     let groups = model.vrrp.sync_groups.iter().map(|g| to.group(g)).collect();
     let statics = to.statics();
     let (names, warnings) = (to.interfaces, to.warnings);
@@ -71,9 +78,11 @@ pub fn lower(
         .into_iter()
         .map(|name| {
             let written = model.vrrp.interfaces.get(&name);
-            let group = written.and_then(|w| w.garp_group).and_then(|g| u16::try_from(g).ok());
+            let group = written
+                .and_then(|w| w.garp_group)
+                .and_then(|g| u16::try_from(g).ok());
             Interface {
-                link: facts(&name),
+                link: LinkFacts::default(),
                 up_delay: micros(written.map_or(0, |w| w.up_delay)),
                 down_delay: micros(written.map_or(0, |w| w.down_delay)),
                 pacing: group.or_else(|| own_pacing(model, &mut pacing)),
@@ -116,10 +125,14 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     /// The id of an interface; a new one for a new name. `None` only beyond 65 536 names.
     fn interface(&mut self, name: &str) -> Option<IfId> {
-        let position = self.interfaces.iter().position(|n| **n == *name).unwrap_or_else(|| {
-            self.interfaces.push(name.into());
-            self.interfaces.len().saturating_sub(1)
-        });
+        let position = self
+            .interfaces
+            .iter()
+            .position(|n| **n == *name)
+            .unwrap_or_else(|| {
+                self.interfaces.push(name.into());
+                self.interfaces.len().saturating_sub(1)
+            });
         u16::try_from(position).ok().map(IfId)
     }
 
@@ -149,7 +162,10 @@ impl Lowering<'_> {
             AuthType::None => Auth::None,
             AuthType::Pass => Auth::Pass(i.auth_pass),
             AuthType::Ah => {
-                self.warnings.push(format!("({}) WARNING - auth_type AH: not implemented yet", i.name.value));
+                self.warnings.push(format!(
+                    "({}) WARNING - auth_type AH: not implemented yet",
+                    i.name.value
+                ));
                 Auth::None
             }
         };
@@ -168,13 +184,16 @@ impl Lowering<'_> {
             }
         });
         let routes = routes.collect();
-        let rules = i.rules.iter().filter_map(|line| match self.objects.intern_rule(rule(line)) {
-            Object::Rule(object) => Some(VirtualRule {
-                object,
-                no_track: line.no_track,
-            }),
-            Object::Address(_) | Object::Route(_) => None,
-        });
+        let rules = i
+            .rules
+            .iter()
+            .filter_map(|line| match self.objects.intern_rule(rule(line)) {
+                Object::Rule(object) => Some(VirtualRule {
+                    object,
+                    no_track: line.no_track,
+                }),
+                Object::Address(_) | Object::Route(_) => None,
+            });
         let rules = rules.collect();
         let addresses = self.addresses(i, &i.vips);
         let excluded = self.addresses(i, &i.evips);
@@ -206,7 +225,11 @@ impl Lowering<'_> {
             destination,
             source: i.source.as_ref().map(|s| s.value),
             // Linux sends unicast IPv6 with hop limit 64 when nobody says otherwise.
-            ttl: i.ttl.unwrap_or(if i.unicast && family == Family::V6 { 64 } else { 255 }),
+            ttl: i.ttl.unwrap_or(if i.unicast && family == Family::V6 {
+                64
+            } else {
+                255
+            }),
             check_unicast_source: i.check_unicast_src || global.vrrp_check_unicast_src,
             skip_check_adv_addr: i.skip_check_adv_addr,
             checksum_v3_as_v2: i.v3_checksum_as_v2,
@@ -229,7 +252,10 @@ impl Lowering<'_> {
                 extra_interval: Duration::from_secs(u64::from(i.garp_extra_if.unwrap_or(0))),
                 extra_all: i.garp_extra_all,
             },
-            group: i.sync_group.and_then(|g| u16::try_from(g).ok()).map(GroupId),
+            group: i
+                .sync_group
+                .and_then(|g| u16::try_from(g).ok())
+                .map(GroupId),
             tracks,
             notify_deleted: i.notify_deleted,
             notify_priority_changes: i.notify_priority_changes == Some(true),
@@ -245,7 +271,8 @@ impl Lowering<'_> {
             let written = line.dev.as_ref().or(i.interface.as_ref());
             let Some(name) = written.map(|n| n.value.clone()) else {
                 let (name, address) = (&i.name.value, line.prefix.addr);
-                self.warnings.push(format!("({name}) no interface for address {address}"));
+                self.warnings
+                    .push(format!("({name}) no interface for address {address}"));
                 continue;
             };
             let object = self.objects.intern_address(AddressObject::new(line, &name));
@@ -278,11 +305,24 @@ impl Lowering<'_> {
     }
 
     fn group(&mut self, group: &SyncGroup) -> Group {
-        let position = |name: &str| self.model.vrrp.instances.iter().position(|i| *i.name.value == *name);
-        let members = group.members.iter().flatten().filter_map(|name| position(name));
+        let position = |name: &str| {
+            self.model
+                .vrrp
+                .instances
+                .iter()
+                .position(|i| *i.name.value == *name)
+        };
+        let members = group
+            .members
+            .iter()
+            .flatten()
+            .filter_map(|name| position(name));
         Group {
             name: group.name.value.clone(),
-            members: members.filter_map(|i| u16::try_from(i).ok()).map(InstanceId).collect(),
+            members: members
+                .filter_map(|i| u16::try_from(i).ok())
+                .map(InstanceId)
+                .collect(),
         }
     }
 
@@ -291,11 +331,14 @@ impl Lowering<'_> {
         let mut found = Vec::new();
         for line in &vrrp.static_addresses {
             if let Some(device) = &line.dev {
-                let object = self.objects.intern_address(AddressObject::new(line, device));
+                let object = self
+                    .objects
+                    .intern_address(AddressObject::new(line, device));
                 self.interface(device);
                 found.push(Static {
                     object,
                     no_track: line.no_track,
+                    text: address_text(line, device),
                 });
             }
         }
@@ -303,12 +346,14 @@ impl Lowering<'_> {
             found.push(Static {
                 object: self.objects.intern_route(RouteObject::new(line)),
                 no_track: line.no_track,
+                text: print_route(line, InstalledOn::Configured).into(),
             });
         }
         for line in &vrrp.static_rules {
             found.push(Static {
                 object: self.objects.intern_rule(rule(line)),
                 no_track: line.no_track,
+                text: print_rule(line).into(),
             });
         }
         found
@@ -337,6 +382,18 @@ fn own_pacing(model: &Model, pacing: &mut Vec<Pacing>) -> Option<u16> {
         na: micros(global.vrrp_gna_interval),
     });
     u16::try_from(pacing.len().saturating_sub(1)).ok()
+}
+
+fn address_text(line: &Address, device: &str) -> Box<str> {
+    let state = AddressState {
+        dev: Some(device),
+        base_dev: None,
+        scope: None,
+        set: false,
+        iptables_set: false,
+        nftables_set: false,
+    };
+    print_address(line, &state).into()
 }
 
 fn micros(n: u32) -> Duration {

@@ -1,23 +1,38 @@
-//! The VRRP child.
+//! The VRRP process (layer L4): reads the configuration, joins the elections, does what the core says.
+//!
+//! In: the parent's [`Context`], signals, packets, the kernel's news. Out: adverts, addresses, routes, rules, ARP and NA,
+//! scripts, log lines, dumps.
+//! Answers to: keepalived-behaviour.md sections 2, 4 and 10, keepalived 2.3.3 vrrp/vrrp_daemon.c.
+//!
+//! ```text
+//! run      the loop: what is ready → Input → core → Output → sockets, kernel, garp, notify, text::log
+//! lower    model → core configuration            objects   lines of the configuration ↔ numbers
+//! sockets  adverts in and out                    kernel    addresses, routes, rules; links and who removed what
+//! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs
+//! ```
 
 pub mod garp;
 pub mod interfaces;
 pub mod kernel;
+pub mod lower;
 pub mod notify;
 pub mod objects;
+mod process;
+mod run;
 pub mod sockets;
 
+use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
 use linux_io::signal::Signal;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
 
 use crate::child::Context;
 use crate::text;
 
-/// Lives as the VRRP child until it is told to stop; the exit status. It reads the configuration and takes part in no
-/// election yet.
+/// Exit status: the process can not work here.
+const EXIT_FATAL: u8 = 1;
+
+/// Lives as the VRRP child until it is told to stop; the exit status.
 pub fn child_main(context: &mut Context) -> u8 {
     let mut handled = vec![
         Signal::HUP,
@@ -29,32 +44,21 @@ pub fn child_main(context: &mut Context) -> u8 {
     ];
     handled.extend(crate::cli::json_signal());
     handled.extend(crate::cli::stats_clear_signal());
-    let Ok(signals) = Signals::take(&handled) else {
-        return 1;
-    };
-    daemon_rt::log!(Priority::Warning, "VRRP: not implemented yet");
-    context.config_read();
-    loop {
-        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut fds, PollTimeout::NONE);
-        while let Ok(Some(signal)) = signals.next() {
-            match signal {
-                Signal::TERM | Signal::INT => {
-                    daemon_rt::log!(
-                        Priority::Info,
-                        "{}",
-                        text::life::stopped(context.options.log_detail > 0)
-                    );
-                    return 0;
-                }
-                Signal::HUP => {
-                    if let Ok(lines) = context.shared.read() {
-                        context.lines = lines;
-                    }
-                    context.config_read();
-                }
-                _ => {}
-            }
-        }
-    }
+    let detail = context.options.log_detail > 0;
+    let ended = Signals::take(&handled).and_then(|signals| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        runtime.block_on(run::live(context, &signals))
+    });
+    let status = ended.unwrap_or_else(|e| {
+        log!(
+            Priority::Err,
+            "VRRP process cannot run - {}",
+            text::errno::sentence(&e)
+        );
+        EXIT_FATAL
+    });
+    log!(Priority::Info, "{}", text::life::stopped(detail));
+    status
 }
