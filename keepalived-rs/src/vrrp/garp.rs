@@ -50,13 +50,6 @@ impl Announcer {
                 "Error {errno} while registering gratuitous ARP shared channel"
             );
         })?;
-        if detail {
-            log!(Priority::Info, "Registering gratuitous ARP shared channel");
-            log!(
-                Priority::Info,
-                "Registering gratuitous NDISC shared channel"
-            );
-        }
         Ok(Self {
             socket,
             frames: Vec::new(),

@@ -88,6 +88,8 @@ struct Child<'a> {
     kernel: Kernel,
     sockets: Sockets,
     announcer: Option<Announcer>,
+    /// For ARP, for NA.
+    announces: (bool, bool),
     router: Router,
     lanes: Vec<Lane>,
     global: Global,
@@ -131,6 +133,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         kernel,
         sockets: Sockets::new()?,
         announcer: None,
+        announces: (false, false),
         router: Router::new(config, now),
         lanes: Vec::new(),
         global,
@@ -306,12 +309,7 @@ impl Child<'_> {
                 }
             }
             Output::OpenAnnouncers { arp, na } => {
-                if !(arp || na) {
-                    self.announcer = None;
-                } else if self.announcer.is_none() {
-                    // Without it the election still works; the failure is logged.
-                    self.announcer = Announcer::open(self.detail).ok();
-                }
+                self.open_announcers(arp, na);
                 if std::mem::take(&mut self.tell_parent) {
                     self.context.config_read();
                 }
@@ -335,6 +333,27 @@ impl Child<'_> {
                 self.settle();
                 self.remove_statics();
                 self.done.get_or_insert(0);
+            }
+        }
+    }
+
+    /// The original has a socket for each; here one does for both, but the lines are two.
+    fn open_announcers(&mut self, arp: bool, na: bool) {
+        let before = std::mem::replace(&mut self.announces, (arp, na));
+        if !(arp || na) {
+            self.announcer = None;
+        } else if self.announcer.is_none() {
+            // Without it the election still works; the failure is logged.
+            self.announcer = Announcer::open(self.detail).ok();
+        }
+        if self.detail && self.announcer.is_some() {
+            for (now, before, kind) in [(arp, before.0, "ARP"), (na, before.1, "NDISC")] {
+                if now && !before {
+                    log!(
+                        Priority::Info,
+                        "Registering gratuitous {kind} shared channel"
+                    );
+                }
             }
         }
     }
