@@ -17,6 +17,7 @@ use conf_parsers::source::{Files, Host};
 use daemon_rt::log::{Priority, log};
 
 use crate::cli::Options;
+use crate::parent::places::enter_namespace;
 use crate::text::version::Kernel;
 
 /// Exit status: no configuration, or an include that had to succeed did not.
@@ -174,6 +175,13 @@ pub fn test(host: &dyn Host, options: &Options) -> u8 {
         Ok(loaded) => loaded,
         Err(unusable) => return unusable.status,
     };
+    // A namespace that cannot be entered ends the original's test at once, without a word and with status 0.
+    let named = &loaded.outcome.model.global.net_namespace;
+    if let Some(name) = options.namespace.as_ref().or(named.as_ref()) {
+        if !enter_namespace(name) {
+            return 0;
+        }
+    }
     let mut worst = loaded.outcome.worst;
     // The original tests in one process: what one part finds out about script accounts the next one knows.
     let mut global = loaded.outcome.model.global;

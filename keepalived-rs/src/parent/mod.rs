@@ -11,7 +11,7 @@
 //! ```
 
 mod dump;
-mod places;
+pub(crate) mod places;
 mod reload;
 mod respawn;
 mod spawn;

@@ -148,7 +148,7 @@ impl PidDir {
 }
 
 /// Moves this process, and so all children, into a namespace; `false` if that failed, which is logged.
-pub(super) fn enter_namespace(name: &str) -> bool {
+pub(crate) fn enter_namespace(name: &str) -> bool {
     let path = PathBuf::from(RUNSTATEDIR).join("netns").join(name);
     // `ip netns` uses /var/run, which usually is the same directory.
     let opened = netns::open(&path).or_else(|_| netns::open(&netns::path_of(name)));
