@@ -250,8 +250,9 @@ fn max_hops(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     };
     let word = line.word(ctx, 1)?;
     let value = ctx.read_int(word, -1, 255, false);
-    match value.and_then(|n| i16::try_from(n).ok()) {
-        Some(n) => set(ctx, |bfd| bfd.max_hops = n),
+    match value {
+        // -1 is 255.
+        Some(n) => set(ctx, |bfd| bfd.max_hops = u8::try_from(n).unwrap_or(255)),
         None => ctx.report(
             Class::GeneralError,
             format!(
@@ -344,7 +345,7 @@ fn end_session(ctx: &mut Ctx<'_>, mut bfd: BfdInstance) {
     let neighbor_text = Shown(neighbor);
     if let Some(source) = bfd.source {
         if Family::of(&source) != Family::of(&neighbor) {
-            // The original prints both addresses from one buffer; which one shows twice depends on the compiler.
+            // The original prints both addresses from one buffer, so that the source shows twice.
             complain(
                 ctx,
                 format!(
@@ -374,12 +375,12 @@ fn end_session(ctx: &mut Ctx<'_>, mut bfd: BfdInstance) {
             IpAddr::V6(_) => 64,
         };
     }
-    if bfd.max_hops > i16::from(bfd.ttl) {
+    if bfd.max_hops > bfd.ttl {
         ctx.report(
             Class::GeneralError,
             format!("BFD instance {name}: max_hops exceeds ttl/hoplimit - setting to ttl/hoplimit"),
         );
-        bfd.max_hops = i16::from(bfd.ttl);
+        bfd.max_hops = bfd.ttl;
     }
     ctx.model.bfd.instances.push(bfd);
 }

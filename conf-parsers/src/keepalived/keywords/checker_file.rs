@@ -31,8 +31,9 @@ pub(super) fn begin(ctx: &mut Ctx<'_>, _line: &Line) -> Flow {
 
 /// Weight and `reverse` of a `track_file` block; none if there is no such block.
 fn file_weight(ctx: &Ctx<'_>, name: &str) -> Option<(i32, bool)> {
-    let _ = (ctx, name);
-    None
+    let files = &ctx.model.vrrp.track_files;
+    let file = files.iter().find(|f| *f.name.value == *name)?;
+    Some((i32::from(file.weight), file.reverse))
 }
 
 fn track_file(ctx: &mut Ctx<'_>, line: &Line) -> Flow {

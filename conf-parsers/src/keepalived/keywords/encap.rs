@@ -219,7 +219,10 @@ fn ip_option(
                 encap.flags = u16::try_from(flags).ok();
                 return Some(true);
             }
-            None => format!("flags {value} is not valid for ip encapsulation"),
+            None => format!(
+                "flags {value} is not valid for {} encapsulation",
+                words.name
+            ),
         },
         _ => return None,
     };

@@ -34,8 +34,8 @@ pub struct BfdInstance {
     pub passive: bool,
     /// `ttl`/`hoplimit`; 0 until the block ends, then 255 for IPv4 and 64 for IPv6.
     pub ttl: u8,
-    /// `max_hops`, -1 for no check.
-    pub max_hops: i16,
+    /// `max_hops`; 255 (in the text also -1) for no check. Never above the TTL.
+    pub max_hops: u8,
     /// `multihop`
     pub multihop: bool,
     /// Events go to the VRRP process.
