@@ -14,7 +14,7 @@ impl Parent {
             self.pid.get()
         );
         let path = dump_name::data(&self.global, "_parent");
-        let content = text::global_dump(&self.global);
+        let content = text::global_dump(&self.global, false, self.umask);
         if let Err(e) = dump_file::write(path.as_ref(), self.umask, content.as_bytes()) {
             info!(
                 "Can't open dump file {path} ({}: {})",
