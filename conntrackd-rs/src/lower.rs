@@ -18,7 +18,7 @@ const TCP_OVERHEAD: u32 = 40;
 const LARGEST_PAYLOAD: u32 = 65507;
 
 /// The engine's configuration. `mtus` has one value per link, in order.
-pub fn config(general: &General, sync: &Sync, mtus: &[u32]) -> Config {
+pub fn config(general: &General, sync: &Sync, mtus: &[u32], filter_in_kernel: bool) -> Config {
     let mode = match sync.mode.map_or(conf::Mode::Ftfw, |mode| mode.value) {
         conf::Mode::Ftfw => Mode::Ftfw {
             resend_queue_size: *sync.resend_queue_size,
@@ -50,7 +50,7 @@ pub fn config(general: &General, sync: &Sync, mtus: &[u32]) -> Config {
         overrun_resync: *general.netlink_overrun_resync,
         poll: general.poll_secs.map(|secs| secs.value),
         filter: general.filter.as_ref().map(filter).unwrap_or_default(),
-        filter_in_kernel: false,
+        filter_in_kernel,
         links: sync
             .links
             .iter()
@@ -138,6 +138,16 @@ pub fn not_implemented(config: &conf::Config) -> Vec<String> {
     {
         missing.push("`TCP' links are not implemented yet, nothing will be replicated".to_owned());
     }
+    if config
+        .general
+        .filter
+        .as_ref()
+        .is_some_and(|f| *f.kernelspace)
+    {
+        missing.push(
+            "`Filter From Kernelspace' is not implemented yet, filtering in user space".to_owned(),
+        );
+    }
     missing
 }
 
@@ -163,7 +173,7 @@ mod tests {
     fn a_link_has_room_for_its_mtu_less_the_headers() {
         let c = read("Sync { UDP { Interface eth0 } UDP Default { Interface eth1 } }");
         let sync = c.sync.as_ref().expect("Sync");
-        let lowered = config(&c.general, sync, &[1500, 65536]);
+        let lowered = config(&c.general, sync, &[1500, 65536], false);
         let limits: Vec<u16> = lowered.links.iter().map(|l| l.payload_limit).collect();
         assert_eq!(limits, [1472, 65507]);
         assert_eq!(
@@ -185,7 +195,7 @@ mod tests {
             "General { Filter { Protocol Accept { TCP } Address Ignore { IPv4_address 127.0.0.1 IPv4_address 10.0.0.0/8 }
              State Accept { ESTABLISHED CLOSED for TCP } } } Sync { }",
         );
-        let lowered = config(&c.general, c.sync.as_ref().expect("Sync"), &[]).filter;
+        let lowered = config(&c.general, c.sync.as_ref().expect("Sync"), &[], false).filter;
         let (policy, set) = lowered.protocols.expect("protocols");
         assert!(policy == Policy::Accept && set.has(6) && !set.has(17));
         let (policy, set) = lowered.addresses.expect("addresses");

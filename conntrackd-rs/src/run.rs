@@ -8,13 +8,14 @@ use conf_parsers::conntrackd::General;
 use ctsync_proto::{Engine, Input, KernelSocket, LinkIndex, Notice, Output, Request, Severity};
 use daemon_rt::log::Priority;
 use linux_io::link_watch::LinkWatch;
-use linux_io::nfnl::{BATCH, BpfInstruction};
+use linux_io::nfnl::BATCH;
 use linux_io::signal::{Signal, SignalFd};
 use linux_io::timer::{TimerFd, monotonic_now};
 use net_types::Instant;
 
 use crate::channel::Channel;
 use crate::kernel::{Events, Growth, Kernel};
+use crate::kernel_filter;
 use crate::request;
 use crate::server::{News, Server};
 use crate::systemd::Systemd;
@@ -266,39 +267,22 @@ fn log_notice(notice: &Notice) {
     }
 }
 
-/// The event socket with its options, and what there is to say about them.
-pub fn open_events(
-    general: &General,
-    expectations: bool,
-    filter: Option<&[BpfInstruction]>,
-) -> io::Result<Events> {
-    let most = *general.netlink_buffer_size_max_growth;
-    let mut events = Events::open(expectations, most)?;
+/// Says how the event socket was set up.
+pub fn announce_events(general: &General, events: &Events, filter: FilterPlace) {
     if *general.netlink_events_reliable {
-        // As in the original, a kernel without them is no reason to stop.
-        let _ = events.socket().set_broadcast_error(true);
-        let _ = events.socket().set_no_enobufs(true);
         daemon_rt::log!(
             Priority::Notice,
             "reliable ctnetlink event delivery is ENABLED."
         );
     }
-    if let Some(program) = filter {
-        if let Err(e) = events.socket().attach_filter(program) {
-            daemon_rt::log!(
-                Priority::Err,
-                "cannot set event filtering: {}",
-                text::log::reason(&e)
-            );
+    match filter {
+        FilterPlace::None => {}
+        FilterPlace::User => daemon_rt::log!(Priority::Notice, "using user-space event filtering"),
+        FilterPlace::Kernel => {
+            daemon_rt::log!(Priority::Notice, "using kernel-space event filtering")
         }
-        daemon_rt::log!(Priority::Notice, "using kernel-space event filtering");
-    } else if general.filter.is_some() {
-        daemon_rt::log!(Priority::Notice, "using user-space event filtering");
     }
-    let wanted = *general.netlink_buffer_size;
-    if wanted > 0 && wanted <= most {
-        events.resize(wanted);
-    } else {
+    if !wants_buffer(general) {
         daemon_rt::log!(
             Priority::Notice,
             "NetlinkBufferSize is either not set or is greater than NetlinkBufferSizeMaxGrowth. Using current system \
@@ -310,7 +294,58 @@ pub fn open_events(
         "netlink event socket buffer size has been set to {} bytes",
         events.buffer
     );
-    Ok(events)
+}
+
+/// Where events are filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterPlace {
+    /// There is no filter.
+    None,
+    /// By the engine.
+    User,
+    /// By the socket; dumps still by the engine.
+    Kernel,
+}
+
+fn wants_buffer(general: &General) -> bool {
+    let wanted = *general.netlink_buffer_size;
+    wanted > 0 && wanted <= *general.netlink_buffer_size_max_growth
+}
+
+/// The event socket with its options.
+pub fn open_events(general: &General, expectations: bool) -> io::Result<(Events, FilterPlace)> {
+    let mut events = Events::open(expectations, *general.netlink_buffer_size_max_growth)?;
+    if *general.netlink_events_reliable {
+        // As in the original, a kernel without them is no reason to stop.
+        let _ = events.socket().set_broadcast_error(true);
+        let _ = events.socket().set_no_enobufs(true);
+    }
+    if wants_buffer(general) {
+        events.resize(*general.netlink_buffer_size);
+    }
+    let place = match &general.filter {
+        None => FilterPlace::None,
+        Some(filter) if *filter.kernelspace => {
+            let attached = match kernel_filter::program(filter) {
+                Some(program) => events.socket().attach_filter(&program),
+                None => Err(io::Error::from_raw_os_error(nix::libc::EINVAL)),
+            };
+            match attached {
+                Ok(()) => FilterPlace::Kernel,
+                Err(e) => {
+                    // The original goes on without any filter.
+                    daemon_rt::log!(
+                        Priority::Err,
+                        "cannot set event filtering: {}",
+                        text::log::reason(&e)
+                    );
+                    FilterPlace::User
+                }
+            }
+        }
+        Some(_) => FilterPlace::User,
+    };
+    Ok((events, place))
 }
 
 /// What the loop waits for.

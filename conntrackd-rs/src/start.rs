@@ -11,7 +11,6 @@ use ctsync_proto::{ConfigError, Engine, Input, KernelSocket, StartState};
 use daemon_rt::log::Priority;
 use linux_io::ifname;
 use linux_io::link_watch::LinkWatch;
-use linux_io::nfnl::BpfInstruction;
 use linux_io::process::{self, Fork};
 use linux_io::sched::{self, Class};
 use linux_io::signal::{self, SigSet, Signal, SignalFd};
@@ -22,7 +21,7 @@ use crate::cli::{self, Said, Task};
 use crate::client;
 use crate::kernel::Kernel;
 use crate::lower;
-use crate::run::{Daemon, Replication, open_events};
+use crate::run::{Daemon, FilterPlace, Replication, announce_events, open_events};
 use crate::server::Server;
 use crate::systemd::Systemd;
 use crate::text::log::reason;
@@ -161,6 +160,17 @@ fn prepare(config: &Config) -> Result<Daemon, Failed> {
         Some(sync) => Some(replicate(config, sync, &mut server)?),
         None => None,
     };
+    if let Some(helper) = config
+        .helper
+        .as_ref()
+        .and_then(|helper| helper.instances.first())
+    {
+        // Running without it would quietly break what it is for. The original stops too where it can not have a helper.
+        return Err(error(format_args!(
+            "helper `{}' is not implemented yet",
+            helper.name.value
+        )));
+    }
     daemon_rt::log!(Priority::Notice, "initialization completed");
     Ok(Daemon {
         replication,
@@ -171,30 +181,6 @@ fn prepare(config: &Config) -> Result<Daemon, Failed> {
         iteration_limit: *config.general.event_iteration_limit,
         read_failed: 0,
     })
-}
-
-/// The program of `Filter From Kernelspace`. Lists too long for one fall back to filtering here.
-fn kernel_filter(
-    general: &conf::General,
-    filter: &ctsync_proto::Filter,
-) -> Option<Vec<BpfInstruction>> {
-    if !general.filter.as_ref().is_some_and(|f| *f.kernelspace) {
-        return None;
-    }
-    let program = ctsync_proto::bpf::compile(filter);
-    if program.is_none() {
-        daemon_rt::log!(
-            Priority::Warning,
-            "the filter does not fit the kernel, filtering in user space"
-        );
-    }
-    let instruction = |i: ctsync_proto::bpf::BpfInstruction| BpfInstruction {
-        code: i.code,
-        jt: i.jt,
-        jf: i.jf,
-        k: i.k,
-    };
-    Some(program?.into_iter().map(instruction).collect())
 }
 
 fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replication, Failed> {
@@ -211,21 +197,20 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
         .map_err(|_| error("can't open interface watcher"))
         .map_err(init_failed)?;
     let mtus: Vec<u32> = channels.iter().map(|channel| channel.mtu).collect();
-    let mut engine_config = lower::config(general, sync, &mtus);
-    let program = kernel_filter(general, &engine_config.filter);
-    engine_config.filter_in_kernel = program.is_some();
+    // Subscribed before the table is read, so that nothing is missed in between: the original loses those events.
+    let (events, place) = match general.poll_secs {
+        Some(_) => (None, FilterPlace::None),
+        None => {
+            let opened = open_events(general, *sync.expectation_sync);
+            let (events, place) = opened.map_err(|e| no_netlink(&e))?;
+            (Some(events), place)
+        }
+    };
+    let engine_config = lower::config(general, sync, &mtus, place == FilterPlace::Kernel);
     let engine = Engine::new(engine_config, monotonic_now())
         .map_err(|e: ConfigError| error(e))
         .map_err(init_failed)?;
     let kernel = Kernel::open().map_err(|e| no_netlink(&e))?;
-    // Subscribed before the table is read, so that nothing is missed in between: the original loses those events.
-    let events = match general.poll_secs {
-        Some(_) => None,
-        None => Some(
-            open_events(general, *sync.expectation_sync, program.as_deref())
-                .map_err(|e| no_netlink(&e))?,
-        ),
-    };
     let mut replication = Replication {
         engine,
         kernel,

@@ -1,4 +1,8 @@
 //! Two routers with a cable between them, real kernels' events, and the original next to ours where it is installed.
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where something is not as it must be"
+)]
 
 use std::fs;
 use std::io::Write as _;

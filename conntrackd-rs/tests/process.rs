@@ -1,4 +1,8 @@
 //! The program from outside, without rights: texts, exit codes, lock file, control socket.
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where something is not as it must be"
+)]
 
 use std::fs;
 use std::io::Write as _;
