@@ -9,7 +9,6 @@ pub mod channel;
 pub mod cli;
 pub mod client;
 pub mod kernel;
-pub mod kernel_filter;
 pub mod lower;
 pub mod request;
 pub mod run;

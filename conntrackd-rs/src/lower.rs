@@ -88,7 +88,8 @@ fn link_config(link: &conf::Link, mtu: u32) -> LinkConfig {
     }
 }
 
-fn filter(filter: &conf::Filter) -> Filter {
+/// The filter of flows.
+pub fn filter(filter: &conf::Filter) -> Filter {
     let policy = |policy| match policy {
         FilterPolicy::Accept => Policy::Accept,
         FilterPolicy::Ignore => Policy::Ignore,

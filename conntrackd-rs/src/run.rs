@@ -5,17 +5,18 @@ use std::io;
 use std::task::Poll;
 
 use conf_parsers::conntrackd::General;
+use ctsync_proto::bpf;
 use ctsync_proto::{Engine, Input, KernelSocket, LinkIndex, Notice, Output, Request, Severity};
 use daemon_rt::log::Priority;
 use linux_io::link_watch::LinkWatch;
-use linux_io::nfnl::BATCH;
+use linux_io::nfnl::{self, BATCH};
 use linux_io::signal::{Signal, SignalFd};
 use linux_io::timer::{TimerFd, monotonic_now};
 use net_types::Instant;
 
 use crate::channel::Channel;
 use crate::kernel::{Events, Growth, Kernel};
-use crate::kernel_filter;
+use crate::lower;
 use crate::request;
 use crate::server::{News, Server};
 use crate::systemd::Systemd;
@@ -326,8 +327,8 @@ pub fn open_events(general: &General, expectations: bool) -> io::Result<(Events,
     let place = match &general.filter {
         None => FilterPlace::None,
         Some(filter) if *filter.kernelspace => {
-            let attached = match kernel_filter::program(filter) {
-                Some(program) => events.socket().attach_filter(&program),
+            let attached = match bpf::compile(&lower::filter(filter)) {
+                Some(program) => attach(&events, &program),
                 None => Err(io::Error::from_raw_os_error(nix::libc::EINVAL)),
             };
             match attached {
@@ -346,6 +347,19 @@ pub fn open_events(general: &General, expectations: bool) -> io::Result<(Events,
         Some(_) => FilterPlace::User,
     };
     Ok((events, place))
+}
+
+fn attach(events: &Events, program: &[bpf::BpfInstruction]) -> io::Result<()> {
+    let program: Vec<_> = program
+        .iter()
+        .map(|i| nfnl::BpfInstruction {
+            code: i.code,
+            jt: i.jt,
+            jf: i.jf,
+            k: i.k,
+        })
+        .collect();
+    events.socket().attach_filter(&program)
 }
 
 /// What the loop waits for.

@@ -242,7 +242,12 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
         .populate(server)
         .map_err(|_| error("can't get kernel conntrack table"))?;
     match replication.engine.start_state() {
-        StartState::Ready => Ok(replication),
+        StartState::Ready => {
+            if let Some(events) = &replication.events {
+                announce_events(general, events, place);
+            }
+            Ok(replication)
+        }
         StartState::Failed { expect: true, .. } => Err(error("can't get kernel expect table")),
         StartState::Failed { expect: false, .. } | StartState::Reading => {
             Err(error("can't get kernel conntrack table"))

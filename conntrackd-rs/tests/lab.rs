@@ -26,13 +26,25 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     /// Starts a daemon called `name` that talks to the other node's daemon on `port`.
     fn start(node: &'a Node, name: &str, original: Option<&'a Path>, ours: u8, port: u16) -> Self {
+        Self::start_filtering(node, name, original, ours, port, "Userspace")
+    }
+
+    /// The same with the filter in another place.
+    fn start_filtering(
+        node: &'a Node,
+        name: &str,
+        original: Option<&'a Path>,
+        ours: u8,
+        port: u16,
+        place: &str,
+    ) -> Self {
         let peer = 3 - ours;
         let text = format!(
             "Sync {{\n Mode FTFW {{\n  DisableExternalCache Off\n  CommitTimeout 1800\n  PurgeTimeout 5\n }}\n UDP {{\n  \
              IPv4_address 172.16.0.{ours}\n  IPv4_Destination_Address 172.16.0.{peer}\n  Port {port}\n  Interface sync\n  \
              Checksum on\n }}\n}}\nGeneral {{\n HashSize 16384\n LockFile /run/{name}.lock\n \
              UNIX {{ Path /run/{name}.ctl\n }}\n NetlinkBufferSize 2097152\n NetlinkBufferSizeMaxGrowth 8388608\n \
-             Filter From Userspace {{\n  Protocol Accept {{ TCP UDP }}\n  \
+             Filter From {place} {{\n  Protocol Accept {{ TCP UDP }}\n  \
              Address Ignore {{ IPv4_address 127.0.0.1 IPv4_address 172.16.0.1 IPv4_address 172.16.0.2 }}\n }}\n}}\n"
         );
         let config = format!("/run/{name}.conf");
@@ -275,6 +287,27 @@ fn lab_two_of_ours_replicate_commit_flush_and_purge() {
         Some(0)
     );
     assert_eq!(two.process.stop().and_then(|s| s.code()), Some(0));
+    drop(open);
+}
+
+#[test]
+fn lab_the_kernel_filters_events() {
+    if !testkit::need::root("lab_the_kernel_filters_events") {
+        return;
+    }
+    let lab = Lab::build("bpf", None);
+    let one = Daemon::start_filtering(&lab.r1, "one", None, 1, 3780, "Kernelspace");
+    assert!(
+        one.process
+            .output()
+            .contains("using kernel-space event filtering")
+    );
+    let open = lab.traffic();
+    one.wait_flows(&["-i"], 2);
+    // The daemon's own datagrams are flows too, and the socket's filter keeps their events away.
+    let runtime = one.ask(&["-s", "runtime"]);
+    assert_eq!(value(&runtime, "netlink stats:", "events filtered:"), 0);
+    assert!(value(&runtime, "netlink stats:", "events received:") >= 4);
     drop(open);
 }
 
