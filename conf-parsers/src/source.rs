@@ -150,6 +150,8 @@ pub struct UserFacts {
 
 /// The system's facts. `Ok(None)`/`None` means "no such thing".
 pub trait Host: Source {
+    /// A parse begins: facts remembered from an earlier one are out of date.
+    fn refresh(&self) {}
     /// Interface by name.
     fn interface(&self, name: &str) -> Option<InterfaceFacts>;
     /// Interface by index.

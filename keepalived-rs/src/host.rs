@@ -25,12 +25,20 @@ use names::NumberTable;
 #[derive(Debug, Default)]
 pub struct System {
     tables: RefCell<BTreeMap<String, NumberTable>>,
+    /// The interfaces as they were when the parse began: a configuration may ask for them a thousand times.
+    links: RefCell<Option<Vec<InterfaceFacts>>>,
 }
 
 impl System {
     /// A view of this machine.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn find_link(&self, is_it: impl Fn(&InterfaceFacts) -> bool) -> Option<InterfaceFacts> {
+        let mut links = self.links.borrow_mut();
+        let links = links.get_or_insert_with(links::all);
+        links.iter().find(|link| is_it(link)).cloned()
     }
 }
 
@@ -95,12 +103,22 @@ impl Source for System {
 }
 
 impl Host for System {
+    fn refresh(&self) {
+        self.links.replace(None);
+    }
+
     fn interface(&self, name: &str) -> Option<InterfaceFacts> {
-        links::all().into_iter().find(|link| link.name == name)
+        self.find_link(|link| link.name == name)
     }
 
     fn interface_by_index(&self, index: u32) -> Option<InterfaceFacts> {
-        links::all().into_iter().find(|link| link.index == index)
+        self.find_link(|link| link.index == index)
+    }
+
+    fn interface_names(&self) -> Vec<String> {
+        let mut links = self.links.borrow_mut();
+        let links = links.get_or_insert_with(links::all);
+        links.iter().map(|link| link.name.clone()).collect()
     }
 
     fn user(&self, name: &str) -> Result<Option<UserFacts>, Errno> {

@@ -34,6 +34,7 @@ pub fn parse(
     options: &ParseOptions,
     inherited: Option<&model::Global>,
 ) -> Outcome {
+    host.refresh();
     let mut model = model::Model::default();
     if let Some(global) = inherited {
         model.global = global.clone();

@@ -9,7 +9,9 @@ const DELAY_MAX: u64 = 255_000_000;
 
 /// Whether the interface may be named in these blocks; reports if not.
 fn known(ctx: &mut Ctx<'_>, name: &str, what: &str) -> bool {
-    let known = ctx.accept_interface(name);
+    // Unlike elsewhere an interface that does not exist does not end the configuration here.
+    let known = ctx.host.interface(name).is_some()
+        || (ctx.model.global.dynamic_interfaces && ctx.accept_interface(name));
     if !known {
         ctx.report(
             Class::Fatal,
