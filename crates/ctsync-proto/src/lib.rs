@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod bpf;
 mod cache;
 mod config;
+mod deadlines;
 mod engine;
 mod filter;
 mod input;

@@ -468,6 +468,51 @@ fn zones_and_translation_reach_the_peer() {
 }
 
 #[test]
+fn alarm_refreshes_and_forgets() {
+    let mut config = settings();
+    config.mode = Mode::Alarm {
+        refresh: 3,
+        cache_timeout: 8,
+    };
+    let mut a = Node::new(config.clone());
+    let mut b = Node::new(config);
+    a.event(EventKind::New, flow(1));
+    a.drain();
+    a.pass(Duration::from_secs(20));
+    // Between 1.2 and 4 seconds from one refresh to the next; never updated, so always new.
+    let kinds = sent_kinds(&mut a);
+    assert!((6..=17).contains(&kinds.len()), "{}", kinds.len());
+    assert!(kinds.iter().all(|k| *k == CT_NEW));
+    a.event(EventKind::Destroy, flow(1));
+    assert_eq!(sent_kinds(&mut a), [CT_DEL]);
+    a.pass(Duration::from_secs(20));
+    assert_eq!(sent_kinds(&mut a), [], "silent when idle");
+
+    b.receive(&message(CT_NEW, 1, &flow(1)));
+    b.pass(Duration::from_secs(5));
+    assert_eq!(
+        b.ask(Request::DumpExternal { xml: false }),
+        "tcp      6 ESTABLISHED src=10.1.0.2 dst=10.2.0.2 sport=1 dport=80 [ASSURED] [expires in 3s] [active since 5s]\n"
+    );
+    b.receive(&message(CT_NEW + 1, 1, &flow(1)));
+    b.pass(Duration::from_secs(5));
+    assert_eq!(b.engine.cached(), (0, 1));
+    b.pass(Duration::from_secs(4));
+    assert_eq!(b.engine.cached(), (0, 0));
+    // Other modes' messages are ignored, requests for everything have no effect.
+    let mut greeted = message(CT_NEW, 9, &flow(2));
+    greeted[1] = ctsync_proto::wire::F_HELLO;
+    b.receive(&greeted);
+    b.log.clear();
+    b.ask(Request::SendBulk);
+    b.ask(Request::RequestBulk);
+    assert_eq!(
+        (b.engine.cached(), b.log.len(), b.sent.len()),
+        ((0, 0), 0, 0)
+    );
+}
+
+#[test]
 fn what_is_not_built_is_refused() {
     let with = |change: &dyn Fn(&mut Config)| {
         let mut config = settings();
@@ -479,11 +524,8 @@ fn what_is_not_built_is_refused() {
     assert_eq!(with(&|_| {}), None);
     let refused = |what: &str| Some(format!("{what} is not implemented yet"));
     assert_eq!(
-        with(&|c| c.mode = Mode::Alarm {
-            refresh: 60,
-            cache_timeout: 180
-        }),
-        refused("Mode ALARM")
+        with(&|c| c.disable_internal_cache = true),
+        refused("DisableInternalCache")
     );
     assert_eq!(
         with(&|c| c.disable_external_cache = true),

@@ -111,6 +111,14 @@ impl Engine {
             };
             let Some(created) = created else { continue };
             if !dump.xml {
+                let expiry = match dump.which {
+                    Which::External => self.expiry[0].get(slot),
+                    Which::ExternalExpect => self.expiry[1].get(slot),
+                    _ => None,
+                };
+                if let Some(end) = expiry {
+                    let _ = write!(out, " [expires in {}s]", end.since(now).as_secs());
+                }
                 // Writing to a String can not fail.
                 let _ = write!(out, " [active since {}s]", seconds.saturating_sub(created));
             }

@@ -194,13 +194,14 @@ impl Engine {
                 }
                 let round = self.round;
                 if let Some(slot) = self.internal.add(ct, seconds, round) {
+                    self.arm_refresh(now, false, slot);
                     if told {
                         self.enqueue(slot);
                     }
                 }
             }
             EventKind::Update => {
-                if let Some(slot) = self.update_or_add(ct, seconds) {
+                if let Some(slot) = self.update_or_add(ct, now) {
                     if told {
                         self.enqueue(slot);
                     }
@@ -217,8 +218,8 @@ impl Engine {
     }
 
     /// An update: merged into a live entry, else a new entry.
-    fn update_or_add(&mut self, ct: Conntrack, seconds: u32) -> Option<u32> {
-        let round = self.round;
+    fn update_or_add(&mut self, ct: Conntrack, now: Instant) -> Option<u32> {
+        let (round, seconds) = (self.round, self.seconds(now));
         if let Some(slot) = self.internal.find(&ct) {
             if let Some(entry) = self
                 .internal
@@ -227,11 +228,14 @@ impl Engine {
             {
                 entry.object.merge(ct);
                 self.internal.updated(slot, seconds, round);
+                self.arm_refresh(now, false, slot);
                 return Some(slot);
             }
             self.forget(slot);
         }
-        self.internal.add(ct, seconds, round)
+        let slot = self.internal.add(ct, seconds, round)?;
+        self.arm_refresh(now, false, slot);
+        Some(slot)
     }
 
     fn destroyed(&mut self, slot: u32, told: bool) {
@@ -317,9 +321,13 @@ impl Engine {
                     self.forget_expect(slot);
                 }
                 let round = self.round;
-                self.internal_exp.add(exp, seconds, round)
+                let slot = self.internal_exp.add(exp, seconds, round);
+                if let Some(slot) = slot {
+                    self.arm_refresh(now, true, slot);
+                }
+                slot
             }
-            EventKind::Update => self.update_or_add_expect(exp, seconds),
+            EventKind::Update => self.update_or_add_expect(exp, now),
             EventKind::Destroy => {
                 if let Some(slot) = self.internal_exp.find(&exp) {
                     self.destroyed_expect(slot, told);
@@ -332,8 +340,8 @@ impl Engine {
         }
     }
 
-    fn update_or_add_expect(&mut self, exp: Expect, seconds: u32) -> Option<u32> {
-        let round = self.round;
+    fn update_or_add_expect(&mut self, exp: Expect, now: Instant) -> Option<u32> {
+        let (round, seconds) = (self.round, self.seconds(now));
         if let Some(slot) = self.internal_exp.find(&exp) {
             if let Some(entry) = self
                 .internal_exp
@@ -342,11 +350,14 @@ impl Engine {
             {
                 entry.object = exp;
                 self.internal_exp.updated(slot, seconds, round);
+                self.arm_refresh(now, true, slot);
                 return Some(slot);
             }
             self.forget_expect(slot);
         }
-        self.internal_exp.add(exp, seconds, round)
+        let slot = self.internal_exp.add(exp, seconds, round)?;
+        self.arm_refresh(now, true, slot);
+        Some(slot)
     }
 
     fn destroyed_expect(&mut self, slot: u32, told: bool) {
@@ -410,13 +421,12 @@ impl Engine {
         mut ct: Conntrack,
     ) {
         let update = kind == EventKind::Update;
-        let seconds = self.seconds(now);
         match self.jobs.get(&id) {
             Some(Job::Populate { .. }) => {
                 if !self.wanted(&ct, true) {
                 } else if update {
                     ct.unset(Attr::COUNTERS.with(Attr::USE));
-                    self.update_or_add(ct, seconds);
+                    self.update_or_add(ct, now);
                 } else {
                     self.dump_unknown();
                 }
@@ -424,7 +434,7 @@ impl Engine {
             Some(Job::Resync { .. }) => {
                 if self.wanted(&ct, true) {
                     ct.unset(Attr::COUNTERS.with(Attr::USE));
-                    if let Some(slot) = self.update_or_add(ct, seconds) {
+                    if let Some(slot) = self.update_or_add(ct, now) {
                         self.enqueue(slot);
                     }
                 }
@@ -465,12 +475,11 @@ impl Engine {
         kind: EventKind,
         exp: Expect,
     ) {
-        let seconds = self.seconds(now);
         match self.jobs.get(&id) {
             Some(Job::Populate { .. }) => {
                 if !self.helper_wanted(&exp) || !self.master_known(&exp) {
                 } else if kind == EventKind::Update {
-                    self.update_or_add_expect(exp, seconds);
+                    self.update_or_add_expect(exp, now);
                 } else {
                     self.dump_unknown();
                 }
@@ -478,7 +487,7 @@ impl Engine {
             Some(Job::Resync { .. }) => {
                 let wanted = self.helper_wanted(&exp) && self.master_known(&exp);
                 let slot = wanted
-                    .then(|| self.update_or_add_expect(exp, seconds))
+                    .then(|| self.update_or_add_expect(exp, now))
                     .flatten();
                 if let Some(slot) = slot {
                     self.enqueue_expect(slot);

@@ -24,8 +24,9 @@ use nfct::{Conntrack, Expect};
 
 use crate::cache::Cache;
 use crate::config::{Config, ConfigError, Mode};
+use crate::deadlines::Deadlines;
 use crate::input::{ClientId, Input, LinkIndex, RequestId};
-use crate::mode::{Action, Ftfw, ModeState, Notrack, Tracker};
+use crate::mode::{Action, Alarm, Ftfw, ModeState, Notrack, Tracker};
 use crate::notice::Notice;
 use crate::output::{KernelSocket, Output};
 use crate::queue::{Element, List, Queues};
@@ -99,6 +100,9 @@ pub struct Engine {
     links: Vec<Link>,
     active_link: usize,
     timers: Timers,
+    /// ALARM: when internal entries are sent again, and when external ones expire.
+    refresh: [Deadlines; 2],
+    expiry: [Deadlines; 2],
     /// Port ids of the commit, flush and inject sockets.
     origins: [Option<u32>; 3],
     jobs: BTreeMap<RequestId, Job>,
@@ -127,7 +131,7 @@ impl Engine {
                 ack_window_size, ..
             } => ModeState::Ftfw(Ftfw::new(ack_window_size)),
             Mode::Notrack => ModeState::Notrack(Notrack),
-            Mode::Alarm { .. } => return Err(ConfigError::NotImplemented("Mode ALARM")),
+            Mode::Alarm { refresh, .. } => ModeState::Alarm(Alarm::new(refresh, config.hash_seed)),
         };
         if config.disable_internal_cache {
             return Err(ConfigError::NotImplemented("DisableInternalCache"));
@@ -167,6 +171,8 @@ impl Engine {
                 .default_link
                 .min(config.links.len().saturating_sub(1)),
             timers: Timers::default(),
+            refresh: Default::default(),
+            expiry: Default::default(),
             origins: [None; 3],
             jobs: BTreeMap::new(),
             next_request: 1,
@@ -254,8 +260,10 @@ impl Engine {
     /// When [`Engine::handle_timeout`] wants to be called.
     pub fn next_timeout(&self) -> Option<Instant> {
         let t = &self.timers;
+        let slots = self.refresh.iter().chain(&self.expiry);
         [t.alive, t.purge, t.overrun, t.poll]
             .into_iter()
+            .chain(slots.map(Deadlines::next))
             .flatten()
             .min()
     }
@@ -264,8 +272,9 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         let due = |t: &mut Option<Instant>| t.take_if(|at| *at <= now).is_some();
         if due(&mut self.timers.alive) {
-            let action = self.mode.alive(&self.tracker);
-            self.act(action);
+            if let Some(action) = self.mode.alive(&self.tracker) {
+                self.act(action);
+            }
             self.timers.alive = Some(now + ALIVE);
         }
         if due(&mut self.timers.purge) {
@@ -279,6 +288,7 @@ impl Engine {
             self.resync_tables();
             self.arm_poll(now);
         }
+        self.slot_deadlines(now);
     }
 
     /// The next thing to do; drain until `None` after every batch of inputs and every timeout. `wall` is the wall clock
@@ -316,7 +326,9 @@ impl Engine {
 
     fn start(&mut self, now: Instant) {
         self.running = true;
-        self.timers.alive = Some(now + ALIVE);
+        if self.mode.converses() {
+            self.timers.alive = Some(now + ALIVE);
+        }
         self.arm_poll(now);
         if self.config.startup_resync {
             self.request_resync();
@@ -328,6 +340,38 @@ impl Engine {
             .config
             .poll
             .map(|secs| now + Duration::from_secs(u64::from(secs)));
+    }
+
+    /// ALARM: an internal entry was added or changed, so its refresh starts anew.
+    fn arm_refresh(&mut self, now: Instant, expect: bool, slot: u32) {
+        if let ModeState::Alarm(mode) = &mut self.mode {
+            let at = mode.next_refresh(now);
+            let [conntracks, expectations] = &mut self.refresh;
+            let list = if expect { expectations } else { conntracks };
+            list.set(slot, at);
+        }
+    }
+
+    /// ALARM: refreshes and expirations that are due.
+    fn slot_deadlines(&mut self, now: Instant) {
+        while let Some(slot) = self.refresh[0].due(now) {
+            if self.internal.get(slot).is_some() {
+                self.enqueue(slot);
+                self.arm_refresh(now, false, slot);
+            }
+        }
+        while let Some(slot) = self.refresh[1].due(now) {
+            if self.internal_exp.get(slot).is_some() {
+                self.enqueue_expect(slot);
+                self.arm_refresh(now, true, slot);
+            }
+        }
+        while let Some(slot) = self.expiry[0].due(now) {
+            self.external.remove(slot);
+        }
+        while let Some(slot) = self.expiry[1].due(now) {
+            self.external_exp.remove(slot);
+        }
     }
 
     /// Asks the peer for everything.

@@ -1,15 +1,15 @@
 //! Messages from the peer.
 
-use net_types::Instant;
+use net_types::{Duration, Instant};
 
 use super::Engine;
 use crate::cache::{Cache, Object, State};
-use crate::config::LinkKind;
+use crate::config::{LinkKind, Mode};
 use crate::input::LinkIndex;
 use crate::mode::Verdict;
 use crate::wire::{
-    CT_DEL, CT_NEW, CT_UPD, EXP_DEL, EXP_NEW, EXP_UPD, Frame, FrameError, Frames, VERSION,
-    decode_conntrack, decode_expect,
+    CT_DEL, CT_NEW, CT_UPD, EXP_NEW, Frame, FrameError, Frames, VERSION, decode_conntrack,
+    decode_expect,
 };
 
 impl Engine {
@@ -102,47 +102,65 @@ impl Engine {
                 self.network.bad_header = self.network.bad_header.wrapping_add(1);
                 return;
             }
-        }
-        let seconds = self.seconds(now);
-        let applied = match header.kind {
-            CT_NEW | CT_UPD | CT_DEL => decode_conntrack(frame.body, self.codec.order)
-                .map(|ct| apply(&mut self.external, header.kind, ct, seconds)),
-            EXP_NEW | EXP_UPD | EXP_DEL => decode_expect(frame.body).map(|exp| {
-                let kind = header.kind.saturating_sub(EXP_NEW);
-                apply(&mut self.external_exp, kind, exp, seconds);
-            }),
-            _ => {
+            Verdict::UnknownType => {
                 self.network.malformed = self.network.malformed.wrapping_add(1);
                 self.network.bad_type = self.network.bad_type.wrapping_add(1);
                 return;
             }
+        }
+        let life = match self.config.mode {
+            Mode::Alarm { cache_timeout, .. } => {
+                Some(now + Duration::from_secs(u64::from(cache_timeout)))
+            }
+            _ => None,
         };
-        if applied.is_err() {
-            self.network.malformed = self.network.malformed.wrapping_add(1);
-            self.network.bad_payload = self.network.bad_payload.wrapping_add(1);
+        let seconds = self.seconds(now);
+        let applied = match header.kind {
+            CT_NEW | CT_UPD | CT_DEL => decode_conntrack(frame.body, self.codec.order).map(|ct| {
+                let slot = apply(&mut self.external, header.kind, ct, seconds);
+                (slot, 0)
+            }),
+            _ => decode_expect(frame.body).map(|exp| {
+                let kind = header.kind.saturating_sub(EXP_NEW);
+                (apply(&mut self.external_exp, kind, exp, seconds), 1)
+            }),
+        };
+        match (applied, life) {
+            (Ok((Some(slot), cache)), Some(end)) => {
+                if let Some(list) = self.expiry.get_mut(cache) {
+                    list.set(slot, end);
+                }
+            }
+            (Ok(_), _) => {}
+            (Err(_), _) => {
+                self.network.malformed = self.network.malformed.wrapping_add(1);
+                self.network.bad_payload = self.network.bad_payload.wrapping_add(1);
+            }
         }
     }
 }
 
-/// What a message does to the external cache.
-fn apply<T: Object>(cache: &mut Cache<T>, kind: u8, object: T, now: u32) {
+/// What a message does to the external cache; the slot of an entry that was added or updated.
+fn apply<T: Object>(cache: &mut Cache<T>, kind: u8, object: T, now: u32) -> Option<u32> {
     let found = cache.find(&object);
     match (kind, found) {
         (CT_DEL, Some(slot)) => {
             cache.remove(slot);
+            None
         }
-        (CT_DEL, None) => {}
+        (CT_DEL, None) => None,
         (CT_UPD, Some(slot)) => {
             if let Some(entry) = cache.get_mut(slot).filter(|e| e.state != State::Dead) {
                 entry.object.merge(object);
                 cache.updated(slot, now, 0);
             }
+            Some(slot)
         }
         (_, found) => {
             if let Some(slot) = found {
                 cache.remove(slot);
             }
-            cache.add(object, now, 0);
+            cache.add(object, now, 0)
         }
     }
 }

@@ -70,8 +70,9 @@ impl Engine {
                     self.flush_external();
                 }
             }
-            Request::SendBulk => self.send_bulk(),
-            Request::RequestBulk => self.request_resync(),
+            // ALARM has neither.
+            Request::SendBulk if self.mode.converses() => self.send_bulk(),
+            Request::RequestBulk if self.mode.converses() => self.request_resync(),
             Request::ExpectStats if !expectations => {}
             Request::Stats
             | Request::StatsNetwork
@@ -88,6 +89,8 @@ impl Engine {
             }
             // There are no child processes to list; the rest concerns expectations that are not replicated.
             Request::StatsProcess
+            | Request::SendBulk
+            | Request::RequestBulk
             | Request::ExpectResyncFromKernel
             | Request::ExpectDumpInternal { .. }
             | Request::ExpectDumpExternal { .. }

@@ -113,7 +113,7 @@ impl Engine {
 
     /// Fills one datagram from the transmit queue.
     pub(super) fn next_datagram(&mut self, now: Instant) -> Option<Output> {
-        if self.queues.len(List::Transmit) > 0 {
+        if self.mode.converses() && self.queues.len(List::Transmit) > 0 {
             self.timers.alive = Some(now + ALIVE);
         }
         let link = self.active_link;

@@ -1,10 +1,12 @@
 //! The rules of the replication modes: which messages are accepted, and what they make a node do.
 
+mod alarm;
 mod ftfw;
 mod notrack;
 
 use alloc::vec::Vec;
 
+pub(crate) use alarm::Alarm;
 pub(crate) use ftfw::Ftfw;
 pub(crate) use notrack::Notrack;
 
@@ -22,6 +24,8 @@ pub(crate) enum Verdict {
     Drop,
     /// It makes no sense ("malformed header").
     Bad,
+    /// Its type is unknown ("bad message type").
+    UnknownType,
 }
 
 /// What a received message makes the node do, in order.
@@ -83,6 +87,7 @@ impl Tracker {
 pub(crate) enum ModeState {
     Ftfw(Ftfw),
     Notrack(Notrack),
+    Alarm(Alarm),
 }
 
 impl ModeState {
@@ -97,6 +102,7 @@ impl ModeState {
         match self {
             Self::Ftfw(mode) => mode.receive(header, tracker, counters, actions),
             Self::Notrack(mode) => mode.receive(header, tracker, counters, actions),
+            Self::Alarm(mode) => mode.receive(header, tracker, counters),
         }
     }
 
@@ -104,16 +110,22 @@ impl ModeState {
     pub(crate) fn greet(&mut self) -> u8 {
         match self {
             Self::Ftfw(mode) => mode.greet(),
-            Self::Notrack(_) => 0,
+            Self::Notrack(_) | Self::Alarm(_) => 0,
         }
     }
 
     /// The control message of the one-second timer.
-    pub(crate) fn alive(&mut self, tracker: &Tracker) -> Action {
+    pub(crate) fn alive(&mut self, tracker: &Tracker) -> Option<Action> {
         match self {
-            Self::Ftfw(mode) => mode.alive(tracker),
-            Self::Notrack(mode) => mode.alive(),
+            Self::Ftfw(mode) => Some(mode.alive(tracker)),
+            Self::Notrack(mode) => Some(mode.alive()),
+            Self::Alarm(_) => None,
         }
+    }
+
+    /// Whether the node speaks when there is nothing to tell, and answers requests for everything.
+    pub(crate) const fn converses(&self) -> bool {
+        !matches!(self, Self::Alarm(_))
     }
 
     /// Whether sent messages are kept until acknowledged.
