@@ -32,6 +32,16 @@ impl Lab {
         let mut requests = Requests::open(None).unwrap();
         let mut batch = Batch::new();
         link::push_new_veth(&mut batch, "a", "b");
+        let mut answers = Vec::new();
+        requests.execute(&mut batch, &mut answers).unwrap();
+        // 95 is EOPNOTSUPP where the emulator of another machine runs: it translates neither nested attributes nor the
+        // error numbers in answers.
+        if matches!(answers[..], [95]) {
+            eprintln!("SKIPPED {test}: no veth pairs here");
+            return None;
+        }
+        assert_eq!(answers, [0]);
+        batch.clear();
         link::push_set_up(&mut batch, 1, true);
         run(&mut requests, &mut batch);
         let (a, b) = (
