@@ -334,7 +334,7 @@ impl Router {
         if added || !garp.refresh.is_zero() {
             self.burst(now, id, garp.repeat);
             if added && !garp.delay.is_zero() {
-                self.timers.set(Timer::SecondBurst(id), now + garp.delay);
+                self.timers.add(Timer::SecondBurst(id), now + garp.delay);
             }
         }
         if !garp.refresh.is_zero() {

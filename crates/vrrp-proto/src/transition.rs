@@ -234,7 +234,7 @@ impl Router {
         let garp = self.config.instances[i].garp;
         self.burst(now, id, garp.repeat);
         if !garp.delay.is_zero() {
-            self.timers.set(Timer::SecondBurst(id), now + garp.delay);
+            self.timers.add(Timer::SecondBurst(id), now + garp.delay);
         }
         if !garp.refresh.is_zero() {
             self.timers

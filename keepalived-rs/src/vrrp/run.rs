@@ -12,6 +12,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::task::Poll;
 
 use conf_parsers::keepalived::Part;
@@ -144,7 +145,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         tell_parent: true,
         firewall_missed: false,
     };
-    child.say_addresses();
+    child.say_addresses(child.router.config());
     child.take_lanes();
     child.refresh_sockets();
     child.clear_static_leftovers();
@@ -366,16 +367,19 @@ impl Child<'_> {
         text::log::notice(&self.router, notice, self.detail);
     }
 
-    fn say_addresses(&self) {
-        for (n, interface) in self.router.config().interfaces.iter().enumerate() {
-            let Ok(n) = u16::try_from(n) else { return };
-            let v4 = interface.link.v4.map(std::net::IpAddr::V4);
-            let v6 = interface.link.v6.map(std::net::IpAddr::V6);
+    /// What each interface sends from.
+    fn say_addresses(&self, config: &Config) {
+        if !self.detail {
+            return;
+        }
+        for interface in &config.interfaces {
+            let v4 = interface.link.v4.map(IpAddr::V4);
+            let v6 = interface.link.v6.map(IpAddr::V6);
             for address in v4.into_iter().chain(v6) {
-                text::log::notice(
-                    &self.router,
-                    &Notice::AddressAssigned(IfId(n), address),
-                    self.detail,
+                log!(
+                    Priority::Info,
+                    "Assigned address {address} for interface {}",
+                    interface.name
                 );
             }
         }
@@ -598,6 +602,7 @@ impl Child<'_> {
             self.kernel.remove_static(gone.object);
         }
         self.tell_parent = true;
+        self.say_addresses(&config);
         self.feed(monotonic_now(), Input::Reconfigure(Box::new(config)));
         self.add_statics();
         self.say_sockets();
