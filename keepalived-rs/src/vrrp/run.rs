@@ -24,7 +24,7 @@ use linux_io::route_sock::ReceiveBuffer;
 use linux_io::signal::Signal;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::watch::Watch;
-use net_types::Instant;
+use net_types::{Duration, Instant};
 use vrrp_proto::config::{Config, IfId};
 use vrrp_proto::input::Received;
 use vrrp_proto::{Input, InstanceId, Notice, Object, Output, Router, SocketId};
@@ -32,6 +32,7 @@ use vrrp_proto::{Input, InstanceId, Notice, Object, Output, Router, SocketId};
 use super::garp::Announcer;
 use super::kernel::{Buffers, Kernel, KernelEvent};
 use super::lower::{Lowered, Static, Switches, lower};
+use super::notify::Notifier;
 use super::objects::Objects;
 use super::process;
 use super::sockets::Sockets;
@@ -45,6 +46,8 @@ use crate::text;
 const PACKET_LEN: usize = 8192;
 /// Packets of one socket in one turn: the others, and the adverts that are due, wait no longer than these take.
 const PACKETS_AT_ONCE: usize = 16;
+/// How long the end waits for scripts that tell of it.
+const STOP_PATIENCE: Duration = Duration::from_millis(1_100);
 /// Datagrams of news in one turn.
 const NEWS_AT_ONCE: usize = 64;
 
@@ -93,13 +96,15 @@ struct Child<'a> {
     announces: (bool, bool),
     router: Router,
     lanes: Vec<Lane>,
-    global: Global,
-    vrrp: VrrpModel,
+    model: Model,
+    notifier: Notifier,
     statics: Vec<Static>,
     /// Objects that the kernel would not take, until the core knows.
     refused: Vec<Object>,
     /// The exit status, once everything is given up.
     done: Option<u8>,
+    /// How long scripts that tell of the stop may still take.
+    patience: Option<Instant>,
     /// The configuration was read and the parent does not know yet.
     tell_parent: bool,
     firewall_missed: bool,
@@ -123,9 +128,9 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     if let Some(status) = outcome.exit {
         return Ok(status);
     }
-    let Model { global, vrrp, .. } = outcome.model.clone();
-    let (config, statics) = prepare(&outcome.model, &mut kernel, context)?;
-    process::apply(&global.vrrp);
+    let model = outcome.model;
+    let (config, statics) = prepare(&model, &mut kernel, context)?;
+    process::apply(&model.global.vrrp);
     let now = monotonic_now();
     let mut child = Child {
         detail: context.options.log_detail > 0,
@@ -137,11 +142,12 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         announces: (false, false),
         router: Router::new(config, now),
         lanes: Vec::new(),
-        global,
-        vrrp,
+        notifier: Notifier::new(&model),
+        model,
         statics,
         refused: Vec::new(),
         done: None,
+        patience: None,
         tell_parent: true,
         firewall_missed: false,
     };
@@ -149,6 +155,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     child.take_lanes();
     child.refresh_sockets();
     child.clear_static_leftovers();
+    child.notifier.open_fifos(&child.model.global, now);
     child.feed(now, Input::Start);
     child.add_statics();
     child.say_sockets();
@@ -163,10 +170,10 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     let mut armed = None;
     let mut buffer = vec![0; PACKET_LEN];
     loop {
-        if let Some(status) = child.done {
+        if let Some(status) = child.finished() {
             return Ok(status);
         }
-        let next = child.router.next_timeout();
+        let next = child.next_timeout();
         if next != armed {
             timer.set(next)?;
             armed = next;
@@ -249,9 +256,37 @@ impl Child<'_> {
         self.drain(now);
     }
 
+    fn next_timeout(&self) -> Option<Instant> {
+        let own = [
+            self.router.next_timeout(),
+            self.notifier.next_timeout(),
+            self.patience,
+        ];
+        own.into_iter().flatten().min()
+    }
+
     fn timeout(&mut self, now: Instant) {
         self.router.handle_timeout(now);
         self.drain(now);
+        self.notifier.handle_timeout(now);
+    }
+
+    /// The exit status, when nothing is left to do or to wait for.
+    fn finished(&mut self) -> Option<u8> {
+        let status = self.done?;
+        let now = monotonic_now();
+        let patience = *self.patience.get_or_insert(now + STOP_PATIENCE);
+        if self.notifier.busy() && now < patience {
+            return None;
+        }
+        self.notifier.close_fifos(now);
+        Some(status)
+    }
+
+    fn shut_down(&mut self) {
+        let now = monotonic_now();
+        self.notifier.stopping(now);
+        self.feed(now, Input::Shutdown);
     }
 
     /// Does what the core says, in its order.
@@ -323,10 +358,14 @@ impl Child<'_> {
                     );
                 }
             }
-            Output::Notify(_) => self.settle(),
+            Output::Notify(event) => {
+                self.settle();
+                self.notifier.notify(now, &event);
+            }
             Output::Notice(notice) => self.say(&notice),
             Output::Reconfigured => {
                 self.settle();
+                self.notifier.reconfigure(&self.model);
                 self.take_lanes();
                 self.refresh_sockets();
             }
@@ -415,11 +454,10 @@ impl Child<'_> {
             router,
             sockets,
             kernel,
-            vrrp,
-            global,
+            model,
             ..
         } = self;
-        let size = |id: SocketId| receive_buffer(router, vrrp, global, kernel, id);
+        let size = |id: SocketId| receive_buffer(router, &model.vrrp, &model.global, kernel, id);
         sockets.refresh(router.sockets(), &kernel.interfaces, size, |_| {});
     }
 
@@ -509,7 +547,7 @@ impl Child<'_> {
             let next = watch.read(|| signals.next().and_then(none_is_wait(Option::is_some)));
             let Ok(Some(signal)) = next else { return };
             match signal {
-                Signal::TERM | Signal::INT => self.feed(monotonic_now(), Input::Shutdown),
+                Signal::TERM | Signal::INT => self.shut_down(),
                 Signal::HUP => self.reload(),
                 Signal::USR1 => {
                     let pid = std::process::id();
@@ -527,7 +565,11 @@ impl Child<'_> {
                     );
                     self.missing("statistics");
                 }
-                Signal::CHLD => while let Ok(Some(_)) = linux_io::process::reap_any() {},
+                Signal::CHLD => {
+                    while let Ok(Some((pid, exit))) = linux_io::process::reap_any() {
+                        self.notifier.exited(pid, exit);
+                    }
+                }
                 other if Some(other) == crate::cli::json_signal() => self.missing("JSON dump"),
                 other if Some(other) == crate::cli::stats_clear_signal() => {
                     let pid = std::process::id();
@@ -579,7 +621,7 @@ impl Child<'_> {
         }
         if let Some(status) = outcome.exit {
             self.done = Some(status);
-            self.feed(monotonic_now(), Input::Shutdown);
+            self.shut_down();
             return;
         }
         let (config, statics) = match prepare(&outcome.model, &mut self.kernel, self.context) {
@@ -588,12 +630,11 @@ impl Child<'_> {
                 let text = text::errno::sentence(&e);
                 log!(Priority::Err, "Cannot read the kernel's tables - {text}");
                 self.done = Some(super::EXIT_FATAL);
-                self.feed(monotonic_now(), Input::Shutdown);
+                self.shut_down();
                 return;
             }
         };
-        self.global = outcome.model.global;
-        self.vrrp = outcome.model.vrrp;
+        self.model = outcome.model;
         let old = std::mem::replace(&mut self.statics, statics);
         for gone in old
             .iter()
@@ -603,10 +644,12 @@ impl Child<'_> {
         }
         self.tell_parent = true;
         self.say_addresses(&config);
+        self.notifier
+            .open_fifos(&self.model.global, monotonic_now());
         self.feed(monotonic_now(), Input::Reconfigure(Box::new(config)));
         self.add_statics();
         self.say_sockets();
-        process::apply(&self.global.vrrp);
+        process::apply(&self.model.global.vrrp);
     }
 
     /// Static objects of an earlier run.
