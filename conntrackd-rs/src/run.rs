@@ -164,9 +164,10 @@ impl Replication {
             match watch.read(|| events.receive(&mut self.engine, now, left)) {
                 Ok(count) => {
                     left = left.saturating_sub(count);
-                    // A batch that was not full emptied the socket.
+                    // A batch that was not full emptied the socket: no need to hear that from the system.
                     if usize::try_from(count).is_ok_and(|n| n < BATCH) && left > 0 {
-                        continue;
+                        watch.emptied();
+                        return false;
                     }
                 }
                 Err(e) => match e.raw_os_error() {

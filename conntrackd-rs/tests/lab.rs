@@ -26,26 +26,28 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     /// Starts a daemon called `name` that talks to the other node's daemon on `port`.
     fn start(node: &'a Node, name: &str, original: Option<&'a Path>, ours: u8, port: u16) -> Self {
-        Self::start_filtering(node, name, original, ours, port, "Userspace")
+        let peer = 3 - ours;
+        let link = format!(
+            "UDP {{\n  IPv4_address 172.16.0.{ours}\n  IPv4_Destination_Address 172.16.0.{peer}\n  Port {port}\n  \
+             Interface sync\n  Checksum on\n }}"
+        );
+        Self::start_with(node, name, original, &link, "Userspace")
     }
 
-    /// The same with the filter in another place.
-    fn start_filtering(
+    /// The same with links and the filter's place as given.
+    fn start_with(
         node: &'a Node,
         name: &str,
         original: Option<&'a Path>,
-        ours: u8,
-        port: u16,
+        links: &str,
         place: &str,
     ) -> Self {
-        let peer = 3 - ours;
         let text = format!(
-            "Sync {{\n Mode FTFW {{\n  DisableExternalCache Off\n  CommitTimeout 1800\n  PurgeTimeout 5\n }}\n UDP {{\n  \
-             IPv4_address 172.16.0.{ours}\n  IPv4_Destination_Address 172.16.0.{peer}\n  Port {port}\n  Interface sync\n  \
-             Checksum on\n }}\n}}\nGeneral {{\n HashSize 16384\n LockFile /run/{name}.lock\n \
+            "Sync {{\n Mode FTFW {{\n  DisableExternalCache Off\n  CommitTimeout 1800\n  PurgeTimeout 5\n }}\n {links}\n}}\n\
+             General {{\n HashSize 16384\n LockFile /run/{name}.lock\n \
              UNIX {{ Path /run/{name}.ctl\n }}\n NetlinkBufferSize 2097152\n NetlinkBufferSizeMaxGrowth 8388608\n \
              Filter From {place} {{\n  Protocol Accept {{ TCP UDP }}\n  \
-             Address Ignore {{ IPv4_address 127.0.0.1 IPv4_address 172.16.0.1 IPv4_address 172.16.0.2 }}\n }}\n}}\n"
+             Address Ignore {{ IPv4_address 127.0.0.1 IPv4_address 172.16.0.0/16 }}\n }}\n}}\n"
         );
         let config = format!("/run/{name}.conf");
         let path = config.clone();
@@ -152,11 +154,14 @@ impl Lab {
         let node = |name| Node::new(name, &dir).expect("a node");
         let (r1, r2, host) = (node("r1"), node("r2"), node("host"));
         cable(&r1, "sync", &r2, "sync").expect("a cable");
+        cable(&r1, "sync2", &r2, "sync2").expect("a cable");
         cable(&r1, "lan", &host, "eth0").expect("a cable");
         let v4 = |a, b, c, d| IpAddr::V4(Ipv4Addr::new(a, b, c, d));
         for (node, link, addr) in [
             (&r1, "sync", v4(172, 16, 0, 1)),
             (&r2, "sync", v4(172, 16, 0, 2)),
+            (&r1, "sync2", v4(172, 16, 1, 1)),
+            (&r2, "sync2", v4(172, 16, 1, 2)),
             (&r1, "lan", v4(10, 1, 0, 1)),
             (&host, "eth0", v4(10, 1, 0, 2)),
         ] {
@@ -296,7 +301,7 @@ fn lab_the_kernel_filters_events() {
         return;
     }
     let lab = Lab::build("bpf", None);
-    let one = Daemon::start_filtering(&lab.r1, "one", None, 1, 3780, "Kernelspace");
+    let one = Daemon::start_with(&lab.r1, "one", None, &udp_links(1), "Kernelspace");
     assert!(
         one.process
             .output()
@@ -309,6 +314,64 @@ fn lab_the_kernel_filters_events() {
     assert_eq!(value(&runtime, "netlink stats:", "events filtered:"), 0);
     assert!(value(&runtime, "netlink stats:", "events received:") >= 4);
     drop(open);
+}
+
+/// Two links of the same kind, the second one only for the case that the first one fails.
+fn udp_links(ours: u8) -> String {
+    let peer = 3 - ours;
+    let link = |head: &str, net: u8, device: &str| {
+        format!(
+            "UDP {head} {{\n  IPv4_address 172.16.{net}.{ours}\n  IPv4_Destination_Address 172.16.{net}.{peer}\n  \
+             Port 3780\n  Interface {device}\n }}\n"
+        )
+    };
+    link("Default", 0, "sync") + &link("", 1, "sync2")
+}
+
+fn multicast_links(ours: u8) -> String {
+    let link = |head: &str, net: u8, device: &str| {
+        format!(
+            "Multicast {head} {{\n  IPv4_address 225.0.0.5{net}\n  Group 378{net}\n  IPv4_interface 172.16.{net}.{ours}\n  \
+             Interface {device}\n }}\n"
+        )
+    };
+    link("Default", 0, "sync") + &link("", 1, "sync2")
+}
+
+#[test]
+fn lab_the_second_link_takes_over() {
+    if !testkit::need::root("lab_the_second_link_takes_over") {
+        return;
+    }
+    for (name, links) in [
+        ("udp", udp_links as fn(u8) -> String),
+        ("multicast", multicast_links),
+    ] {
+        let lab = Lab::build(name, None);
+        let one = Daemon::start_with(&lab.r1, "one", None, &links(1), "Userspace");
+        let two = Daemon::start_with(&lab.r2, "two", None, &links(2), "Userspace");
+        lab.r1.net(|net| net.down("sync")).expect("a link");
+        for daemon in [&one, &two] {
+            wait_for("the change of link", || {
+                daemon
+                    .process
+                    .output()
+                    .contains("device `sync2' becomes dedicated link")
+            });
+        }
+        let open = lab.traffic();
+        two.wait_flows(&["-e"], 2);
+        let links = one.ask(&["-s", "link"]);
+        assert!(
+            links.contains("traffic device=sync status=DOWN role=BACKUP:"),
+            "{links}"
+        );
+        assert!(
+            links.contains("traffic device=sync2 status=RUNNING role=ACTIVE:"),
+            "{links}"
+        );
+        drop(open);
+    }
 }
 
 #[test]

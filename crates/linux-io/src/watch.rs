@@ -51,6 +51,11 @@ impl Watch {
         self.0.try_io(Interest::READABLE, |_| operation())
     }
 
+    /// The caller knows that there is nothing more to read: the readiness ends. What comes from now on is news.
+    pub fn emptied(&self) {
+        let _ = self.read(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    }
+
     /// Runs `operation` if there may be room to write. When it says `WouldBlock`, the readiness ends.
     pub fn write<R>(&self, mut operation: impl FnMut() -> io::Result<R>) -> io::Result<R> {
         self.0.try_io(Interest::WRITABLE, |_| operation())
