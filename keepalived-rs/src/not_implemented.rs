@@ -181,8 +181,13 @@ pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
     out.extend(option(options.dont_release_ipvs, "--dont-release-ipvs"));
     out.extend(option(options.snmp, "--snmp"));
     out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
-    out.extend(of_keywords(&loaded.outcome.used, Part::Parent));
     let global = &loaded.outcome.model.global;
+    let mut used = loaded.outcome.used.clone();
+    if global.max_auto_priority <= 0 {
+        // Switched off: that works.
+        used.retain(|u| u.1 != "max_auto_priority");
+    }
+    out.extend(of_keywords(&used, Part::Parent));
     let daemons = options.daemons;
     if daemons.checker && (global.have_checker || daemons.all) {
         out.push(

@@ -278,6 +278,33 @@ fn daemonise() -> io::Result<process::Fork> {
     Ok(side)
 }
 
+/// Ignores every signal that is neither handled nor a sign of a crash, as the C program does: a stray SIGQUIT or SIGALRM must not
+/// take the addresses away. Children inherit it, scripts do not.
+fn ignore_the_rest(handled: &[Signal]) {
+    use nix::sys::signal::Signal as Named;
+    // By name: the numbers differ between architectures.
+    let kept = [
+        Named::SIGILL,
+        Named::SIGABRT,
+        Named::SIGBUS,
+        Named::SIGFPE,
+        Named::SIGKILL,
+        Named::SIGSEGV,
+        Named::SIGCHLD,
+        Named::SIGSTOP,
+        Named::SIGXCPU,
+    ]
+    .map(|signal| signal as i32);
+    for number in 1..=linux_io::signal::sigrtmax() {
+        if let Some(signal) = Signal::new(number) {
+            if !handled.contains(&signal) && !kept.contains(&number) {
+                // The C library keeps some for itself.
+                let _ = daemon_rt::signals::ignore(&[signal]);
+            }
+        }
+    }
+}
+
 /// A panic is a bug; nobody may be left running half a daemon. One line says where it was, and the abort tells the
 /// parent, which starts the child again.
 fn install_panic_hook() {
@@ -349,6 +376,7 @@ impl Parent {
         } else {
             handled.push(Signal::INT);
         }
+        ignore_the_rest(&handled);
         let signals = Signals::take(&handled)?;
         // Whoever outlives its own parent comes to us, so that no script escapes.
         process::set_child_subreaper(true)?;

@@ -83,7 +83,12 @@ impl Parent {
         };
         slot.pid = None;
         let kind = slot.kind;
-        let (lines, permanent) = text::life::child_ended(kind.ident(), exit, &self.command_line);
+        // While it stops the daemon names its children; otherwise the C program has forgotten the name already.
+        let name = match self.phase {
+            Phase::Stopping(_) => kind.ident().to_owned(),
+            _ => format!("pid {}", pid.get()),
+        };
+        let (lines, permanent) = text::life::child_ended(&name, exit, &self.command_line);
         for line in lines {
             info!("{line}");
         }

@@ -104,30 +104,32 @@ fn crash(name: &str, command_line: &[String]) -> Vec<String> {
     lines
 }
 
-/// What strsignal(3) says.
-fn signal_words(signal: i32) -> String {
-    let words = match signal {
-        1 => "Hangup",
-        2 => "Interrupt",
-        3 => "Quit",
-        4 => "Illegal instruction",
-        5 => "Trace/breakpoint trap",
-        6 => "Aborted",
-        7 => "Bus error",
-        8 => "Floating point exception",
-        9 => "Killed",
-        10 => "User defined signal 1",
-        12 => "User defined signal 2",
-        13 => "Broken pipe",
-        14 => "Alarm clock",
-        15 => "Terminated",
-        24 => "CPU time limit exceeded",
-        25 => "File size limit exceeded",
-        31 => "Bad system call",
-        n if n >= linux_io::signal::sigrtmin() => {
-            return format!("Real-time signal {}", n - linux_io::signal::sigrtmin());
-        }
-        n => return format!("Unknown signal {n}"),
+/// What strsignal(3) says. The numbers differ between architectures, so names decide.
+fn signal_words(number: i32) -> String {
+    use nix::sys::signal::Signal as Named;
+    let first = linux_io::signal::sigrtmin();
+    if number >= first {
+        return format!("Real-time signal {}", number - first);
+    }
+    let words = match Named::try_from(number) {
+        Ok(Named::SIGHUP) => "Hangup",
+        Ok(Named::SIGINT) => "Interrupt",
+        Ok(Named::SIGQUIT) => "Quit",
+        Ok(Named::SIGILL) => "Illegal instruction",
+        Ok(Named::SIGTRAP) => "Trace/breakpoint trap",
+        Ok(Named::SIGABRT) => "Aborted",
+        Ok(Named::SIGBUS) => "Bus error",
+        Ok(Named::SIGFPE) => "Floating point exception",
+        Ok(Named::SIGKILL) => "Killed",
+        Ok(Named::SIGUSR1) => "User defined signal 1",
+        Ok(Named::SIGUSR2) => "User defined signal 2",
+        Ok(Named::SIGPIPE) => "Broken pipe",
+        Ok(Named::SIGALRM) => "Alarm clock",
+        Ok(Named::SIGTERM) => "Terminated",
+        Ok(Named::SIGXCPU) => "CPU time limit exceeded",
+        Ok(Named::SIGXFSZ) => "File size limit exceeded",
+        Ok(Named::SIGSYS) => "Bad system call",
+        _ => return format!("Unknown signal {number}"),
     };
     words.to_owned()
 }
