@@ -413,8 +413,12 @@ impl Daemon {
             more |= self.take_all(&watches, &mut buffer);
             if watches
                 .timer
-                .read(|| timer.expired())
-                .is_ok_and(|rang| rang)
+                // A timer that has not rung must say so as an error, or its readiness would never end.
+                .read(|| match timer.expired() {
+                    Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
+                    other => other,
+                })
+                .is_ok()
             {
                 armed = None;
             }
