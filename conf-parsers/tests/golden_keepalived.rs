@@ -38,6 +38,9 @@ fn host() -> FakeHost {
         "lan1", "ens3", "ens160", "ens192", "enp0s3", "wlan0", "br-lan", "br0",
     ]);
     host.cpus = 2;
+    if let Some(lo) = host.interfaces.first_mut() {
+        lo.hardware_type = 772;
+    }
     let mut files = BTreeMap::new();
     collect(&data(), "/case", &mut files);
     for script in [
@@ -47,6 +50,9 @@ fn host() -> FakeHost {
         "/usr/local/bin/notify.sh",
     ] {
         files.insert(script.to_owned(), (0o755, Vec::new()));
+    }
+    for file in ["/etc/passwd", "/etc/group", "/tmp/x"] {
+        files.insert(file.to_owned(), (0o644, Vec::new()));
     }
     host.source = MemorySource { files };
     for (name, id) in [

@@ -768,6 +768,8 @@ impl Work<'_, '_> {
             "address_owner"
         };
         let mut track = std::mem::take(&mut self.i.track);
+        // What was noted for the interface itself stays: in spite of its message the original goes on applying the weight there
+        // (seen: "Changing effective priority from 100 to 80" in a sync group).
         track.interfaces.retain_mut(|t| {
             if t.weight == 0 {
                 return true;
@@ -819,7 +821,6 @@ impl Work<'_, '_> {
             t.weight == 0
         });
         self.i.track = track;
-        trackers::set_weights(self.interfaces, self.index, &self.i.track.interfaces);
     }
 
     /// Interfaces that tracked routes and rules need.

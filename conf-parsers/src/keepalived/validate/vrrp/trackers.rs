@@ -109,21 +109,3 @@ pub(super) fn of_instance(interfaces: &Interfaces, instance: usize) -> Vec<Track
     }
     all
 }
-
-/// Takes over changed weights of an instance's `track_interface` list; what is no longer in the list is no longer tracked for it.
-pub(super) fn set_weights(interfaces: &mut Interfaces, instance: usize, list: &[Tracked]) {
-    for interface in &mut interfaces.list {
-        let mut tracking = interface.tracking.iter_mut();
-        let Some(t) = tracking.find(|t| t.instance == instance) else {
-            continue;
-        };
-        if t.reason.0 & Reason::TRACK.0 == 0 {
-            continue;
-        }
-        match list.iter().find(|one| *one.name.value == *interface.name) {
-            Some(one) => t.weight = Some(one.weight),
-            None if t.reason == Reason::TRACK => t.weight = None,
-            None => {}
-        }
-    }
-}
