@@ -1,5 +1,7 @@
 //! Every file of testdata/conf/keepalived gives the messages and the exit status that lie beside it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

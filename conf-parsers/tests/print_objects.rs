@@ -1,5 +1,7 @@
 //! Addresses, routes and rules are shown as the original shows them in its dump.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 
@@ -21,7 +23,10 @@ fn testdata(path: &str) -> String {
 fn model(name: &str) -> VrrpModel {
     let mut host = FakeHost::with_interfaces(&["lo", "eth0", "eth1"]);
     host.protocols.insert("tcp".to_owned(), 6);
-    host.source = MemorySource::one("/k.conf", &testdata(&format!("conf/keepalived/{name}.conf")));
+    host.source = MemorySource::one(
+        "/k.conf",
+        &testdata(&format!("conf/keepalived/{name}.conf")),
+    );
     let lines = read(&host, "/k.conf", &ReadOptions::default());
     let outcome = parse(&lines, Part::Vrrp, &host, &ParseOptions::default(), None);
     outcome.model.vrrp
@@ -75,7 +80,11 @@ fn routes() {
 
 #[test]
 fn rules() {
-    let shown: Vec<String> = model("rule-good").static_rules.iter().map(print_rule).collect();
+    let shown: Vec<String> = model("rule-good")
+        .static_rules
+        .iter()
+        .map(print_rule)
+        .collect();
     assert_eq!(shown, golden("Static Rules"));
 }
 

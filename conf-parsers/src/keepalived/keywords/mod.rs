@@ -59,3 +59,6 @@ pub struct Scratch {
     /// Preferences for rules without one.
     pub rule_preferences: rule::NextPreference,
 }
+
+#[cfg(test)]
+mod tests;

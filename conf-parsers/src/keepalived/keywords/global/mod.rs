@@ -323,6 +323,7 @@ static KEYWORDS: &[Keyword] = &[
     kw("vrrp_rx_bufs_policy", vrrp::rx_bufs_policy),
     kw("vrrp_rx_bufs_multiplier", vrrp::rx_bufs_multiplier),
     kw("vrrp_startup_delay", vrrp::startup_delay),
+    kw("vrrp_delay_after_boot", vrrp::delay_after_boot).not_built(),
     flag!("log_unknown_vrids", log_unknown_vrids),
     kw("vrrp_owner_ignore_adverts", vrrp::owner_ignore_adverts),
     kw("vmac_prefix", |c, l| {

@@ -346,6 +346,20 @@ pub(super) fn startup_delay(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     Ok(())
 }
 
+/// 2.4.0. What is left of it depends on the time since boot, which the daemon asks for.
+pub(super) fn delay_after_boot(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
+    let word = line.word(ctx, 1)?;
+    let value = ctx.read_timer(word, 1000, u64::from(u32::MAX), true);
+    match value.and_then(|v| u32::try_from(v).ok()) {
+        Some(delay) => ctx.model.global.vrrp_delay_after_boot = delay,
+        None => ctx.report(
+            Class::GeneralError,
+            format!("vrrp_delay_after_boot '{word}' is invalid"),
+        ),
+    }
+    Ok(())
+}
+
 pub(super) fn owner_ignore_adverts(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     match line.get(1).map(|w| (w, check_true_false(w))) {
         None => ctx.model.global.vrrp_owner_ignore_adverts = true,
