@@ -126,6 +126,8 @@ pub static KEYWORDS: &[(&str, &str)] = &[
 
 /// Command-line options without effect: how they are written.
 pub static OPTIONS: &[&str] = &[
+    "-a, --address-monitoring",
+    "-d, --dump-conf",
     "-I, --dont-release-ipvs",
     "-x, --snmp",
     "-A, --snmp-agent-socket",
@@ -179,6 +181,8 @@ pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
         given.then(|| format!("WARNING - option {written}: not implemented yet"))
     };
     out.extend(option(options.dont_release_ipvs, "--dont-release-ipvs"));
+    out.extend(option(options.address_monitoring, "--address-monitoring"));
+    out.extend(option(options.dump_conf, "--dump-conf"));
     out.extend(option(options.snmp, "--snmp"));
     out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
     let global = &loaded.outcome.model.global;
@@ -209,6 +213,38 @@ mod tests {
     fn no_row_twice() {
         let all: BTreeSet<_> = KEYWORDS.iter().collect();
         assert_eq!(all.len(), KEYWORDS.len());
+    }
+
+    /// Every block with its keywords, as (block, keyword); the top level is "".
+    fn known() -> BTreeSet<(&'static str, &'static str)> {
+        use conf_parsers::keepalived::engine::Keyword;
+        fn walk(block: &'static str, keyword: &Keyword, out: &mut BTreeSet<(&str, &str)>) {
+            out.insert((block, keyword.name));
+            for inner in keyword.block.iter().flat_map(|b| b.keywords) {
+                // Blocks may contain each other (virtual servers do); each is walked once.
+                if out.insert((keyword.name, inner.name)) {
+                    walk(keyword.name, inner, out);
+                }
+            }
+        }
+        let mut out = BTreeSet::new();
+        for root in conf_parsers::keepalived::keywords::roots()
+            .iter()
+            .flat_map(|t| t.iter())
+        {
+            walk("", &root.keyword, &mut out);
+        }
+        out
+    }
+
+    #[test]
+    fn rows_name_keywords_of_the_language() {
+        let known = known();
+        let strange: Vec<_> = KEYWORDS
+            .iter()
+            .filter(|row| !known.contains(*row))
+            .collect();
+        assert!(strange.is_empty(), "{strange:?}");
     }
 
     #[test]
