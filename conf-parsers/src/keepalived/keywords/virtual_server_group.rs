@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use net_types::Family;
 
 use super::lvs::port_word;
-use crate::diag::Class;
-use crate::keepalived::engine::{Ctx, Exit, Flow, Line, Word};
+use crate::diag::{Class, EXIT_CONFIG};
+use crate::keepalived::engine::{Ctx, Exit, Flow, Line};
 use crate::keepalived::model::lvs::{GroupEntry, VirtualServerGroup};
 use crate::keepalived::number::scan;
 use crate::span::Spanned;
@@ -18,15 +18,17 @@ pub(super) fn read(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         name: Spanned::new(name.into(), line.span_of(1)),
         entries: Vec::new(),
     };
-    // The block's head without the name. The original has lost the keyword there, too.
-    let mut head = line.clone();
-    head.words.remove(1);
-    if let Some(first) = head.words.first_mut() {
-        *first = Word {
-            text: "(null)".into(),
-            ..first.clone()
-        };
+    // The original has lost the keyword by now and cannot even complain of a further word.
+    if line.len() > 2 {
+        ctx.report(
+            Class::MissingParameter,
+            "*** Configuration line starting `***MISSING ***` is missing a parameter at word position 1",
+        );
+        return Err(Exit(EXIT_CONFIG));
     }
+    // The block's head without the name.
+    let mut head = line.clone();
+    head.words.truncate(1);
     ctx.value_block(&head, |ctx, line| {
         if let Some(entry) = entry(ctx, name, line)? {
             group.entries.push(entry);
