@@ -418,6 +418,9 @@ fn install(node: &Node, page: &Path, number: u8, make: Make, programs: &Programs
             0o755,
         ),
     ];
+    if make == Make::Original {
+        programs.enter_original(node, node.dir())?;
+    }
     let dir = node.dir().to_owned();
     node.call(move || -> Result<()> {
         let none: Option<&str> = None;
@@ -463,17 +466,6 @@ fn install(node: &Node, page: &Path, number: u8, make: Make, programs: &Programs
                 .map_err(|e| e.to_string())?;
         }
         if root != Path::new("/") {
-            for shared in ["/proc", "/dev", "/run"] {
-                let to = root.join(shared.trim_start_matches('/'));
-                mount(
-                    Some(shared),
-                    &to,
-                    none,
-                    MsFlags::MS_BIND | MsFlags::MS_REC,
-                    none,
-                )
-                .map_err(fail(shared))?;
-            }
             // Dumps of the two routers must not meet.
             let tmp = dir.join("tmp");
             fs::create_dir_all(&tmp).map_err(|e| e.to_string())?;

@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::mount::{MsFlags, mount};
+
+use crate::Result;
+use crate::node::Node;
+
 /// Which implementation a router runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
@@ -49,6 +54,36 @@ impl Programs {
     #[must_use]
     pub fn has(&self, make: Make) -> bool {
         make == Make::Ours || self.original.is_some()
+    }
+
+    /// Makes `/proc`, `/dev`, `/run` and `shared` of `node` visible inside the tree of the originals.
+    ///
+    /// # Errors
+    /// When a mount is refused.
+    pub fn enter_original(&self, node: &Node, shared: &Path) -> Result<()> {
+        let root = self.original.clone().ok_or("no originals here")?;
+        let shared = shared.to_owned();
+        node.call(move || -> Result<()> {
+            let none: Option<&str> = None;
+            for from in [
+                Path::new("/proc"),
+                Path::new("/dev"),
+                Path::new("/run"),
+                &shared,
+            ] {
+                let to = root.join(from.strip_prefix("/").unwrap_or(from));
+                std::fs::create_dir_all(&to).map_err(|e| format!("{}: {e}", to.display()))?;
+                mount(
+                    Some(from),
+                    &to,
+                    none,
+                    MsFlags::MS_BIND | MsFlags::MS_REC,
+                    none,
+                )
+                .map_err(|e| format!("{}: {e}", to.display()))?;
+            }
+            Ok(())
+        })?
     }
 
     /// The words that start `program` (`keepalived` or `conntrackd`) of the given make.
