@@ -5,6 +5,7 @@ use daemon_rt::dump_file;
 use super::{Parent, info};
 use crate::dump_name;
 use crate::text;
+use crate::text::dump::snapshot::ProcessNow;
 
 impl Parent {
     /// Writes what the parent knows: the global definitions.
@@ -14,7 +15,12 @@ impl Parent {
             self.pid.get()
         );
         let path = dump_name::data(&self.global, "_parent");
-        let content = text::global_dump(&self.global, false, self.umask);
+        let process = ProcessNow {
+            umask: self.umask,
+            ids: (linux_io::users::uid(), linux_io::users::gid()),
+            ..ProcessNow::default()
+        };
+        let content = text::dump::parent_data(&self.global, &process);
         if let Err(e) = dump_file::write(path.as_ref(), self.umask, content.as_bytes()) {
             info!(
                 "Can't open dump file {path} ({}: {})",

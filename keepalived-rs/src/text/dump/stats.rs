@@ -1,0 +1,33 @@
+//! keepalived.stats.
+
+use conf_parsers::keepalived::model::Model;
+
+use super::{Snapshot, line};
+
+/// The whole file.
+pub fn stats(model: &Model, now: &Snapshot) -> String {
+    let mut out = String::new();
+    for (instance, state) in model.vrrp.instances.iter().zip(&now.instances) {
+        let s = &state.stats;
+        line!(out, "VRRP Instance: {}", &**instance.name);
+        line!(out, "  Advertisements:");
+        line!(out, "    Received: {}", s.advert_rcvd);
+        line!(out, "    Sent: {}", s.advert_sent);
+        line!(out, "  Became master: {}", s.become_master);
+        line!(out, "  Released master: {}", s.release_master);
+        line!(out, "  Packet Errors:");
+        line!(out, "    Length: {}", s.packet_len_err);
+        line!(out, "    TTL: {}", s.ip_ttl_err);
+        line!(out, "    Invalid Type: {}", s.invalid_type_rcvd);
+        line!(out, "    Advertisement Interval: {}", s.advert_interval_err);
+        line!(out, "    Address List: {}", s.addr_list_err);
+        line!(out, "  Authentication Errors:");
+        line!(out, "    Invalid Type: {}", s.invalid_authtype);
+        line!(out, "    Type Mismatch: {}", s.authtype_mismatch);
+        line!(out, "    Failure: {}", s.auth_failure);
+        line!(out, "  Priority Zero:");
+        line!(out, "    Received: {}", s.pri_zero_rcvd);
+        line!(out, "    Sent: {}", s.pri_zero_sent);
+    }
+    out
+}
