@@ -15,7 +15,6 @@ use conf_parsers::keepalived::{
 };
 use conf_parsers::source::{Files, Host};
 use daemon_rt::log::{Priority, log};
-use linux_io::netns;
 
 use crate::cli::Options;
 use crate::parent::places::enter_namespace;
@@ -170,17 +169,6 @@ pub fn parse_child(
     outcome
 }
 
-/// Enters a named network namespace, so that the test sees the interfaces that the daemon would.
-fn enter_namespace(name: &str) -> bool {
-    let path = std::path::Path::new(crate::paths::RUNSTATEDIR)
-        .join("netns")
-        .join(name);
-    netns::open(&path)
-        .or_else(|_| netns::open(&netns::path_of(name)))
-        .and_then(|namespace| netns::enter(&namespace))
-        .is_ok()
-}
-
 /// `-t`: every part parses, every part's problems are told; the exit status is that of the highest class.
 pub fn test(host: &dyn Host, options: &Options) -> u8 {
     let loaded = match load(host, options, false) {
@@ -197,11 +185,6 @@ pub fn test(host: &dyn Host, options: &Options) -> u8 {
     let mut worst = loaded.outcome.worst;
     // The original tests in one process: what one part finds out about script accounts the next one knows.
     let mut global = loaded.outcome.model.global;
-    let namespace = options.namespace.as_ref().or(global.net_namespace.as_ref());
-    if namespace.is_some_and(|name| !enter_namespace(name)) {
-        // As the original: it gives up here without a word, and with success.
-        return 0;
-    }
     for part in [Part::Checker, Part::Vrrp, Part::Bfd] {
         let outcome = parse_child(&loaded.lines, part, host, options, false, Some(&global));
         worst = worst.max(outcome.worst);
