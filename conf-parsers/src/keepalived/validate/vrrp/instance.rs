@@ -8,8 +8,7 @@ use super::{Check, Unusable, addresses, vmac};
 use crate::diag::Class;
 use crate::keepalived::engine::Ctx;
 use crate::keepalived::model::VrrpModel;
-use crate::keepalived::model::global::NftTable;
-use crate::keepalived::model::vrrp::{InterfaceSettings, Linkbeat, SyncGroup};
+use crate::keepalived::model::vrrp::SyncGroup;
 use crate::keepalived::model::vrrp_instance::{
     AuthType, HmacMode, Version, VrrpInstance, WantState,
 };
@@ -18,11 +17,8 @@ const IFF_MULTICAST: u32 = 0x1000;
 const IFF_NOARP: u32 = 0x80;
 const IFF_POINTOPOINT: u32 = 0x10;
 const ARPHRD_ETHER: u16 = 1;
-const DOWN_TIMER_ADVERTS: u8 = 3;
-const SECOND: u32 = 1_000_000;
-const CENTISECOND: u32 = 10_000;
-/// Table for our rules when no firewall is configured.
-const DEFAULT_TABLE: &str = "keepalived";
+/// Microseconds.
+pub(super) const SECOND: u32 = 1_000_000;
 
 /// One instance on its way through the checks.
 pub(super) struct Work<'c, 'a> {
@@ -124,7 +120,7 @@ impl Work<'_, '_> {
         self.i.is_strict()
     }
 
-    fn owner(&self) -> bool {
+    pub(super) fn owner(&self) -> bool {
         self.i.is_owner()
     }
 
@@ -132,7 +128,7 @@ impl Work<'_, '_> {
         self.i.family.unwrap_or(Family::V4)
     }
 
-    fn v3(&self) -> bool {
+    pub(super) fn v3(&self) -> bool {
         self.i.version == Some(Version::V3)
     }
 
@@ -406,278 +402,6 @@ impl Work<'_, '_> {
         }
     }
 
-    fn preemption(&mut self) {
-        let n = self.name.clone();
-        if self.owner() && self.i.nopreempt {
-            self.error(format!(
-                "({n}) nopreempt is incompatible with priority 255. resetting nopreempt"
-            ));
-            self.i.nopreempt = false;
-        }
-        if self.i.state == Some(WantState::Master) {
-            if self.i.nopreempt {
-                self.error(format!(
-                    "({n}) Warning - nopreempt will not work with initial state MASTER - clearing"
-                ));
-                self.i.nopreempt = false;
-            }
-            if self.i.preempt_delay != 0 {
-                self.error(format!(
-                    "({n}) Warning - preempt delay will not work with initial state MASTER - clearing"
-                ));
-                self.i.preempt_delay = 0;
-            }
-        }
-        if self.i.preempt_delay != 0 {
-            if self.strict() {
-                self.error(format!(
-                    "({n}) preempt_delay is incompatible with strict mode - resetting"
-                ));
-                self.i.preempt_delay = 0;
-            }
-            if self.i.nopreempt {
-                self.error(format!(
-                    "({n}) preempt_delay is incompatible with nopreempt mode - resetting"
-                ));
-                self.i.preempt_delay = 0;
-            }
-        }
-        if self.i.down_timer_adverts != DOWN_TIMER_ADVERTS && self.strict() {
-            self.error(format!(
-                "({n}) down_timer_adverts is incompatible with strict mode - resetting"
-            ));
-            self.i.down_timer_adverts = DOWN_TIMER_ADVERTS;
-        }
-        if !self.i.nopreempt && self.i.highest_other_priority.is_some() {
-            // The original's name of the keyword.
-            self.error(format!(
-                "({n}) expired_timer_backup requires nopreempt - resetting"
-            ));
-            self.i.highest_other_priority = None;
-        }
-    }
-
-    fn accept(&mut self) {
-        let default = self.owner() || !self.strict();
-        let accept = *self.i.accept.get_or_insert(default);
-        if accept && !self.owner() && self.strict() && !self.v3() {
-            let n = &self.name;
-            self.error(format!(
-                "({n}) warning - accept mode for VRRP version 2 does not comply with RFC3768 - resetting"
-            ));
-            self.i.accept = Some(false);
-        }
-        let needs_firewall = self.i.accept == Some(false) || self.i.vmac.is_some();
-        let global = &mut self.ctx.model.global;
-        if needs_firewall && global.iptables_in_chain.is_none() && global.nftables.is_none() {
-            global.nftables = Some(NftTable {
-                name: DEFAULT_TABLE.to_owned(),
-                priority: global.nftables_priority,
-            });
-            self.ctx.log(
-                "use_vmac or no_accept/strict specified, but no firewall configured - using nftables",
-            );
-        }
-    }
-
-    fn group_address(&mut self) {
-        if self.i.unicast {
-            if self.i.group_address.take().is_some() {
-                let n = &self.name;
-                self.error(format!(
-                    "({n}) multicast destination specified with unicast - ignoring"
-                ));
-            }
-            return;
-        }
-        let global = &self.ctx.model.global;
-        let default = match self.family() {
-            Family::V4 => global.vrrp_mcast_group4.into(),
-            Family::V6 => global.vrrp_mcast_group6.into(),
-        };
-        self.i.group_address.get_or_insert(default);
-    }
-
-    /// Keywords that strict mode fixes: gratuitous ARP and adverts about lower and higher priorities.
-    fn strict_garp(&mut self) {
-        let n = self.name.clone();
-        let strict = self.strict();
-        let global = &self.ctx.model.global;
-        let repeat = global.vrrp_garp_lower_prio_repeat.unwrap_or(0);
-        let delay = global.vrrp_garp_lower_prio_delay.unwrap_or(0);
-        let no_advert = global.vrrp_lower_prio_no_advert;
-        let send_advert = global.vrrp_higher_prio_send_advert;
-        match self.i.garp_lower_prio_repeat {
-            None => self.i.garp_lower_prio_repeat = Some(if strict { 0 } else { repeat }),
-            Some(count) if strict && count != 0 => {
-                self.error(format!(
-                    "({n}) Strict mode requires no repeat garps. resetting"
-                ));
-                self.i.garp_lower_prio_repeat = Some(0);
-            }
-            Some(_) => {}
-        }
-        match self.i.garp_lower_prio_delay {
-            None => {
-                let delay = if strict { 0 } else { delay };
-                self.i.garp_lower_prio_delay = Some(delay.saturating_mul(SECOND));
-            }
-            Some(delay) if strict && delay != 0 => {
-                self.error(format!(
-                    "({n}) Strict mode requires no repeat garp delay. resetting"
-                ));
-                self.i.garp_lower_prio_delay = Some(0);
-            }
-            Some(_) => {}
-        }
-        match self.i.lower_prio_no_advert {
-            None => self.i.lower_prio_no_advert = Some(strict || no_advert),
-            Some(false) if strict => {
-                self.error(format!(
-                    "({n}) Strict mode requires no lower priority advert. resetting"
-                ));
-                self.i.lower_prio_no_advert = Some(true);
-            }
-            Some(_) => {}
-        }
-        match self.i.higher_prio_send_advert {
-            None => self.i.higher_prio_send_advert = Some(!strict && send_advert),
-            Some(true) if strict => {
-                self.error(format!(
-                    "({n}) strict mode requires higher_prio_send_advert to be clear. resetting"
-                ));
-                self.i.higher_prio_send_advert = Some(false);
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn owner_ignores(&mut self) {
-        let n = &self.name;
-        match (self.i.owner_ignore_adverts, self.owner()) {
-            (Some(true), false) => {
-                self.error(format!(
-                    "({n}) ignoring owner_ignore_adverts since priority is not 255"
-                ));
-                self.i.owner_ignore_adverts = Some(false);
-            }
-            (Some(false), true) => {
-                // Also without strict mode, as in the original.
-                self.error(format!(
-                    "({n}) strict_mode with priority 255 requires owner_ignore_adverts"
-                ));
-                self.i.owner_ignore_adverts = Some(true);
-            }
-            (None, true) => {
-                let global = self.ctx.model.global.vrrp_owner_ignore_adverts;
-                self.i.owner_ignore_adverts = Some(self.strict() || global);
-            }
-            (None, false) => self.i.owner_ignore_adverts = Some(false),
-            (Some(_), _) => {}
-        }
-    }
-
-    fn notifications(&mut self) {
-        let global = &self.ctx.model.global;
-        let mail = global.smtp_alert_vrrp.or(global.smtp_alert);
-        self.i.smtp_alert.get_or_insert(mail.unwrap_or(false));
-        let group = self.group.and_then(|g| g.notify_priority_changes);
-        let changes = group.unwrap_or(global.vrrp_notify_priority_changes);
-        self.i.notify_priority_changes.get_or_insert(changes);
-    }
-
-    /// The advertisement interval must fit the version's field.
-    fn interval(&mut self) {
-        let n = self.name.clone();
-        let us = *self.i.advert_int.get_or_insert(SECOND);
-        let seconds = f64::from(us) / f64::from(SECOND);
-        let rounded = |unit: u32| {
-            let us = us.saturating_add(unit / 2);
-            (us - us % unit).max(unit)
-        };
-        let fitting = if self.v3() {
-            if us >= 4096 * CENTISECOND {
-                self.error(format!(
-                    "({n}) VRRPv3 advertisement interval {seconds:.2}s is out of range. Must be less than 40.96s. Setting to 40.95s"
-                ));
-                4095 * CENTISECOND
-            } else if us % CENTISECOND != 0 {
-                self.error(format!(
-                    "({n}) VRRPv3 advertisement interval {seconds:.6}s must be in units of 10ms - rounding"
-                ));
-                rounded(CENTISECOND).min(4095 * CENTISECOND)
-            } else {
-                us
-            }
-        } else if us >= 256 * SECOND {
-            self.error(format!(
-                "({n}) VRRPv2 advertisement interval {seconds:.2}s is out of range. Must be less than 256s. Setting to 255s"
-            ));
-            255 * SECOND
-        } else if us % SECOND != 0 {
-            self.error(format!(
-                "({n}) VRRPv2 advertisement interval {seconds:.6}s must be an integer. rounding"
-            ));
-            rounded(SECOND)
-        } else {
-            us
-        };
-        self.i.advert_int = Some(fitting);
-    }
-
-    /// Link polling; delays of link changes must be shorter than the time after which others take over.
-    fn link_settings(
-        &mut self,
-        settings: &mut std::collections::BTreeMap<Box<str>, InterfaceSettings>,
-    ) {
-        let Some(configured) = self.configured else {
-            self.i.track_source &= self.i.source_configured;
-            return;
-        };
-        let shown = self.interfaces.name(configured).to_owned();
-        if self.i.linkbeat || self.ctx.model.global.linkbeat_use_polling {
-            let own = settings.entry(shown.as_str().into()).or_default();
-            own.linkbeat.get_or_insert(Linkbeat::Automatic);
-        }
-        let n = &self.name;
-        let adverts = u32::from(self.i.down_timer_adverts).saturating_sub(1);
-        let interval = self.i.advert_int.unwrap_or(SECOND);
-        let base = self.interfaces.base(configured);
-        let below = self.interfaces.name(base).to_owned();
-        if adverts == 0 {
-            let used = |s: &InterfaceSettings| s.up_delay != 0 || s.down_delay != 0;
-            if settings.get(&*below).is_some_and(used) {
-                self.ctx.log(format!(
-                    "{n}: cannot use debounce timers with down_timer_adverts = 1 - resetting"
-                ));
-                for name in [&below, &shown] {
-                    if let Some(s) = settings.get_mut(&**name) {
-                        s.up_delay = 0;
-                        s.down_delay = 0;
-                    }
-                }
-            }
-        } else {
-            let max = interval.saturating_mul(adverts) - interval / 256;
-            let mut changed = false;
-            for name in [&below, &shown] {
-                if let Some(s) = settings.get_mut(&**name).filter(|s| s.down_delay > max) {
-                    if s.up_delay == s.down_delay {
-                        s.up_delay = max;
-                    }
-                    s.down_delay = max;
-                    changed = true;
-                }
-            }
-            if changed {
-                self.ctx.log(format!(
-                    "{n}: interface {shown} debounce timer(s) not less that {adverts} * advert_int - resetting"
-                ));
-            }
-        }
-        self.i.track_source &= self.i.source_configured;
-    }
-
     /// Notes that the instance looks at an interface.
     pub(super) fn looks_at(&mut self, at: At, weight: Option<i16>, reverse: bool, reason: Reason) {
         let who = (self.index, &*self.name);
@@ -744,96 +468,6 @@ impl Work<'_, '_> {
             );
         }
         Ok(())
-    }
-
-    /// Weights are not possible for an address owner, and in a sync group only on demand.
-    fn weights(&mut self) {
-        let grouped = self.group.is_some_and(|g| !g.tracking_weight);
-        if grouped || self.owner() {
-            self.drop_weights(grouped);
-        }
-        let track = &self.i.track;
-        let tracked = &mut self.i.tracked;
-        tracked.scripts.clone_from(&track.scripts);
-        tracked.files.clone_from(&track.files);
-        tracked.processes.clone_from(&track.processes);
-        tracked.bfds.clone_from(&track.bfds);
-    }
-
-    fn drop_weights(&mut self, grouped: bool) {
-        let n = self.name.clone();
-        let why = if grouped {
-            "SYNC group"
-        } else {
-            "address_owner"
-        };
-        let mut track = std::mem::take(&mut self.i.track);
-        // What was noted for the interface itself stays: in spite of its message the original goes on applying the weight there
-        // (seen: "Changing effective priority from 100 to 80" in a sync group).
-        track.interfaces.retain_mut(|t| {
-            if t.weight == 0 {
-                return true;
-            }
-            let (weight, why) = if grouped {
-                ("weight ", "SYNC group")
-            } else {
-                ("", "address owner")
-            };
-            self.error(format!(
-                "({n}) ignoring {} tracked interface {weight}due to {why}",
-                *t.name
-            ));
-            t.weight = 0;
-            grouped
-        });
-        track.scripts.retain(|t| {
-            if t.weight != 0 {
-                self.error(format!(
-                    "({n}) ignoring tracked script {} with weights due to {why}",
-                    *t.name
-                ));
-            }
-            t.weight == 0
-        });
-        track.files.retain_mut(|t| {
-            // 1 is the weight of a file whose weight nobody gave.
-            if t.weight == 1 {
-                self.error(format!(
-                    "({n}) ignoring weight from tracked file {} due to {why}. specify weight 0",
-                    *t.name
-                ));
-                t.weight = 0;
-            } else if t.weight != 0 {
-                self.error(format!(
-                    "({n}) ignoring tracked file {} with weight {} due to {why}",
-                    *t.name, t.weight
-                ));
-            }
-            t.weight == 0
-        });
-        track.bfds.retain(|t| {
-            if t.weight != 0 {
-                self.error(format!(
-                    "({n}) ignoring tracked bfd {} with weight {} due to {why}",
-                    *t.name, t.weight
-                ));
-            }
-            t.weight == 0
-        });
-        self.i.track = track;
-    }
-
-    /// Interfaces that tracked routes and rules need.
-    fn needed_by_routes(&mut self) {
-        let routes = self.i.routes.iter().filter(|r| !r.no_track);
-        let rules = self.i.rules.iter().filter(|r| !r.no_track);
-        let names = routes.filter_map(|r| r.dev.as_ref());
-        let names = names.chain(rules.flat_map(|r| r.iif.iter().chain(r.oif.iter())));
-        let names: Vec<Box<str>> = names.map(|n| n.value.clone()).collect();
-        for name in names {
-            let at = self.interfaces.named(self.ctx, &name);
-            self.looks_at(at, Some(0), false, Reason::NEEDED);
-        }
     }
 }
 

@@ -8,11 +8,14 @@ mod conflicts;
 mod groups;
 mod instance;
 mod interfaces;
+mod policy;
 mod scripts;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod trackers;
 mod vmac;
+mod weights;
 
 use crate::diag::{Class, EXIT_CONFIG};
 use crate::keepalived::engine::{Ctx, Exit, Flow};
