@@ -62,11 +62,18 @@ impl Engine {
         self.commit_client_gone(client);
     }
 
-    /// Makes the next piece of every listing whose operator can take it.
+    /// Whether an operator can take the next piece.
+    pub(super) fn dump_waits(&self) -> bool {
+        self.dumps.iter().any(|d| d.ready)
+    }
+
+    /// Makes the next piece of every listing whose operator can take it; one per round of the loop, so that a fast reader
+    /// does not keep events waiting.
     pub(super) fn step_dumps(&mut self, now: Instant, wall: u64) {
-        if !self.dumps.iter().any(|d| d.ready) {
+        if self.dump_paused || !self.dump_waits() {
             return;
         }
+        self.dump_paused = true;
         let mut dumps = core::mem::take(&mut self.dumps);
         for dump in dumps.iter_mut().filter(|d| d.ready) {
             let (bytes, end) = self.piece(dump, now, wall);

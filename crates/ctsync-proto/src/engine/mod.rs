@@ -113,6 +113,8 @@ pub struct Engine {
     flushing: bool,
     commit: Option<Commit>,
     dumps: Vec<Dump>,
+    /// A piece of a listing was made since the last timeout: the next waits for the other sockets' turn.
+    dump_paused: bool,
     outputs: VecDeque<Output>,
     network: NetworkCounters,
     kernel: KernelCounters,
@@ -181,6 +183,7 @@ impl Engine {
             flushing: false,
             commit: None,
             dumps: Vec::new(),
+            dump_paused: false,
             outputs: VecDeque::new(),
             network: NetworkCounters::default(),
             kernel: KernelCounters::default(),
@@ -260,6 +263,10 @@ impl Engine {
     /// When [`Engine::handle_timeout`] wants to be called.
     pub fn next_timeout(&self) -> Option<Instant> {
         let t = &self.timers;
+        if self.dump_paused && self.dump_waits() {
+            // Long ago: as soon as the loop has looked at its other sockets.
+            return Some(self.started);
+        }
         let slots = self.refresh.iter().chain(&self.expiry);
         [t.alive, t.purge, t.overrun, t.poll]
             .into_iter()
@@ -270,6 +277,7 @@ impl Engine {
 
     /// Time has passed. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.dump_paused = false;
         let due = |t: &mut Option<Instant>| t.take_if(|at| *at <= now).is_some();
         if due(&mut self.timers.alive) {
             if let Some(action) = self.mode.alive(&self.tracker) {

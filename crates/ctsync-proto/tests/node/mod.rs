@@ -236,6 +236,7 @@ impl Node {
             request,
         });
         self.drain();
+        self.advance(self.now);
         assert!(
             self.ended.contains(&client),
             "{request:?} has no end of reply"
