@@ -154,7 +154,8 @@ pub fn of_keywords(used: &BTreeSet<(&'static str, &'static str, bool)>, part: Pa
         .collect()
 }
 
-/// Whether the parent reads it: words of global_defs and of the top level that are no blocks of a child.
+/// Whether the parent tells it: words of global_defs and of the top level that are no blocks of the VRRP child. Virtual servers and
+/// BFD sessions have sentences of their own in [`warnings`], as the parent does not read them.
 fn is_global(block: &str, keyword: &str) -> bool {
     match block {
         "" => !matches!(
@@ -164,10 +165,6 @@ fn is_global(block: &str, keyword: &str) -> bool {
                 | "track_file"
                 | "vrrp_track_process"
                 | "linkbeat_interfaces"
-                | "virtual_server"
-                | "virtual_server_group"
-                | "SSL"
-                | "bfd_instance"
         ),
         other => other == "global_defs",
     }
