@@ -87,6 +87,12 @@ impl Interfaces {
         self.links.values().map(|e| &e.link)
     }
 
+    /// The addresses of an interface that are none of ours: IPv4, and link-local IPv6; the one in use first.
+    pub fn addresses(&self, index: u32) -> (&[Ipv4Addr], &[Ipv6Addr]) {
+        let entry = self.links.get(&index);
+        entry.map_or((&[], &[]), |e| (&e.v4, &e.v6))
+    }
+
     /// A watched interface, while it exists.
     pub fn link(&self, id: IfId) -> Option<&Link> {
         let index = self.facts(id)?.index?;

@@ -22,9 +22,10 @@ use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
 use linux_io::route_sock::ReceiveBuffer;
 use linux_io::signal::Signal;
+use linux_io::sysctl;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::watch::Watch;
-use net_types::{Duration, Instant};
+use net_types::{Duration, Family, Instant};
 use vrrp_proto::config::{Config, IfId};
 use vrrp_proto::input::Received;
 use vrrp_proto::{Input, InstanceId, Notice, Object, Output, Router, SocketId};
@@ -99,6 +100,8 @@ struct Child<'a> {
     model: Model,
     notifier: Notifier,
     statics: Vec<Static>,
+    /// Interfaces whose `promote_secondaries` we have set.
+    promoted: Vec<Box<str>>,
     /// Objects that the kernel would not take, until the core knows.
     refused: Vec<Object>,
     /// The exit status, once everything is given up.
@@ -145,6 +148,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         notifier: Notifier::new(&model),
         model,
         statics,
+        promoted: Vec::new(),
         refused: Vec::new(),
         done: None,
         patience: None,
@@ -154,6 +158,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     child.say_addresses(child.router.config());
     child.take_lanes();
     child.refresh_sockets();
+    child.promote_secondaries();
     child.clear_static_leftovers();
     child.notifier.open_fifos(&child.model.global, now);
     child.feed(now, Input::Start);
@@ -280,6 +285,7 @@ impl Child<'_> {
             return None;
         }
         self.notifier.close_fifos(now);
+        self.demote_secondaries(|_| false);
         Some(status)
     }
 
@@ -570,7 +576,9 @@ impl Child<'_> {
                         self.notifier.exited(pid, exit);
                     }
                 }
-                other if Some(other) == crate::cli::json_signal() => self.missing("JSON dump"),
+                other if Some(other) == crate::cli::json_signal() => {
+                    self.missing("JSON dump");
+                }
                 other if Some(other) == crate::cli::stats_clear_signal() => {
                     let pid = std::process::id();
                     log!(
@@ -642,6 +650,7 @@ impl Child<'_> {
         {
             self.kernel.remove_static(gone.object);
         }
+        self.promote_secondaries();
         self.tell_parent = true;
         self.say_addresses(&config);
         self.notifier
@@ -650,6 +659,46 @@ impl Child<'_> {
         self.add_statics();
         self.say_sockets();
         process::apply(&self.model.global.vrrp);
+    }
+
+    /// `promote_secondaries`: removing an address leaves the others of its network in place. Put back at the end.
+    fn promote_secondaries(&mut self) {
+        let instances = self
+            .model
+            .vrrp
+            .instances
+            .iter()
+            .filter(|i| i.promote_secondaries);
+        let wanted: Vec<Box<str>> = instances
+            .filter_map(|i| Some(i.interface.as_ref()?.value.clone()))
+            .collect();
+        self.demote_secondaries(|name| wanted.iter().any(|w| **w == *name));
+        for name in wanted {
+            let setting = sysctl::conf(Family::V4, &name, "promote_secondaries");
+            if !self.promoted.contains(&name) && sysctl::read(&setting).is_ok_and(|v| v == 0) {
+                match sysctl::write(&setting, 1) {
+                    Ok(()) => self.promoted.push(name),
+                    Err(e) => {
+                        let text = text::errno::sentence(&e);
+                        log!(
+                            Priority::Info,
+                            "Cannot set promote_secondaries of {name} - {text}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn demote_secondaries(&mut self, keep: impl Fn(&str) -> bool) {
+        self.promoted.retain(|name| {
+            let kept = keep(name);
+            if !kept {
+                // The interface may be gone, and its setting with it.
+                let _ = sysctl::write(&sysctl::conf(Family::V4, name, "promote_secondaries"), 0);
+            }
+            kept
+        });
     }
 
     /// Static objects of an earlier run.
@@ -711,7 +760,7 @@ fn receive_buffer(
         } else if let Some(size) = policy.size {
             size
         } else if policy.advert {
-            let header = if core.family == net_types::Family::V4 {
+            let header = if core.family == Family::V4 {
                 20 + 8 + 8
             } else {
                 8
