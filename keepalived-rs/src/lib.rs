@@ -25,6 +25,14 @@ pub fn main() -> ExitCode {
     let mut words = std::env::args_os().map(|w| w.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_else(|| "keepalived".to_owned());
     let words: Vec<String> = words.collect();
+    // A link of that name makes the program the hash tool.
+    if Path::new(&program)
+        .file_name()
+        .is_some_and(|name| name == "genhash")
+    {
+        let _ = writeln!(std::io::stderr(), "genhash: not implemented yet");
+        return 1.into();
+    }
     let parsed = cli::parse(
         &program,
         &words,
