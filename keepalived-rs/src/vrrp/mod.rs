@@ -9,8 +9,10 @@
 //! lower    model → core configuration            objects   lines of the configuration ↔ numbers
 //! sockets  adverts in and out                    kernel    addresses, routes, rules; links and who removed what
 //! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs
+//! dump     what the dump files show of the present
 //! ```
 
+mod dump;
 pub mod garp;
 pub mod interfaces;
 pub mod kernel;

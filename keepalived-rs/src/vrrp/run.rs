@@ -30,6 +30,7 @@ use vrrp_proto::config::{Config, IfId};
 use vrrp_proto::input::Received;
 use vrrp_proto::{Input, InstanceId, Notice, Object, Output, Router, SocketId};
 
+use super::dump::Sources;
 use super::garp::Announcer;
 use super::kernel::{Buffers, Kernel, KernelEvent};
 use super::lower::{Lowered, Static, Switches, lower};
@@ -561,7 +562,7 @@ impl Child<'_> {
                         Priority::Info,
                         "Printing VRRP data for process({pid}) on signal"
                     );
-                    self.missing("data dump");
+                    self.dumps(|d| d.data());
                 }
                 Signal::USR2 => {
                     let pid = std::process::id();
@@ -569,7 +570,7 @@ impl Child<'_> {
                         Priority::Info,
                         "Printing VRRP stats for process({pid}) on signal"
                     );
-                    self.missing("statistics");
+                    self.dumps(|d| d.stats());
                 }
                 Signal::CHLD => {
                     while let Ok(Some((pid, exit))) = linux_io::process::reap_any() {
@@ -577,7 +578,7 @@ impl Child<'_> {
                     }
                 }
                 other if Some(other) == crate::cli::json_signal() => {
-                    self.missing("JSON dump");
+                    self.dumps(|d| d.json());
                 }
                 other if Some(other) == crate::cli::stats_clear_signal() => {
                     let pid = std::process::id();
@@ -585,7 +586,7 @@ impl Child<'_> {
                         Priority::Info,
                         "Printing and clearing VRRP stats for process({pid}) on signal"
                     );
-                    self.missing("statistics");
+                    self.dumps(|d| d.stats());
                     self.feed(monotonic_now(), Input::ClearStats);
                 }
                 _ => {}
@@ -593,11 +594,16 @@ impl Child<'_> {
         }
     }
 
-    fn missing(&self, what: &str) {
-        log!(
-            Priority::Warning,
-            "WARNING - {what} of the VRRP process: not implemented yet"
-        );
+    fn dumps(&self, write: impl FnOnce(&Sources<'_>)) {
+        let (router, model, kernel) = (&self.router, &self.model, &self.kernel);
+        write(&Sources {
+            context: self.context,
+            model,
+            router,
+            sockets: &self.sockets,
+            kernel,
+            receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
+        });
     }
 
     /// SIGHUP: the parent has put a new configuration where we read it.

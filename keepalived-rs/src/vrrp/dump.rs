@@ -1,0 +1,320 @@
+//! The present, for the dumps: what the core, the sockets and the interface table know, as plain data for [`crate::text::dump`].
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use conf_parsers::keepalived::model::Model;
+use daemon_rt::dump_file;
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use linux_io::timer::monotonic_now;
+use linux_io::users;
+use net_types::Instant;
+use netlink_wire::Link;
+use netlink_wire::link::Kind;
+use vrrp_proto::config::{TrackSource, VirtualAddress};
+use vrrp_proto::status::{FaultReason, Status};
+use vrrp_proto::{GroupId, IfId, InstanceId, Object, Router, SocketId};
+
+use super::interfaces::Interfaces;
+use super::kernel::Kernel;
+use super::sockets::Sockets;
+use crate::child::Context;
+use crate::text;
+use crate::text::dump::snapshot::{
+    Above, AddressNow, Faults, GroupNow, InstanceNow, InterfaceNow, ProcessNow, Snapshot,
+    SocketNow, WallTime,
+};
+use crate::text::dump::{json, stats, vrrp_data};
+use crate::{dump_name, paths};
+
+/// Where the facts are.
+pub(super) struct Sources<'a> {
+    pub(super) context: &'a Context,
+    pub(super) model: &'a Model,
+    pub(super) router: &'a Router,
+    pub(super) sockets: &'a Sockets,
+    pub(super) kernel: &'a Kernel,
+    /// The socket's configured receive buffer.
+    pub(super) receive_buffer: &'a dyn Fn(SocketId) -> u32,
+}
+
+impl Sources<'_> {
+    /// SIGUSR1.
+    pub(super) fn data(&self) {
+        let path = dump_name::data(&self.model.global, "");
+        self.write(&path, &vrrp_data(self.model, &self.snapshot()));
+    }
+
+    /// SIGUSR2 and the signal that also clears.
+    pub(super) fn stats(&self) {
+        let path = format!("{}/keepalived.stats", paths::tmp_dir());
+        self.write(&path, &stats::stats(self.model, &self.snapshot()));
+    }
+
+    /// The JSON signal. Without instances there is no file.
+    pub(super) fn json(&self) {
+        if let Some(content) = json::json(self.model, &self.snapshot()) {
+            self.write(&format!("{}/keepalived.json", paths::tmp_dir()), &content);
+        }
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        if let Err(e) = dump_file::write(Path::new(path), self.context.umask, content.as_bytes()) {
+            let errno = e.raw_os_error().unwrap_or(0);
+            log!(
+                Priority::Info,
+                "Can't open {path} ({errno}: {})",
+                text::errno::sentence(&e)
+            );
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let clock = Clock::now();
+        let ids = |n: usize| (0..n).filter_map(|i| u16::try_from(i).ok());
+        let config = self.router.config();
+        let instance = |n: u16| {
+            self.router
+                .status(InstanceId(n))
+                .map(|s| self.instance(InstanceId(n), &s, &clock))
+        };
+        Snapshot {
+            process: ProcessNow {
+                umask: self.context.umask,
+                ids: (users::uid(), users::gid()),
+                realtime_priority: self.model.global.vrrp.realtime_priority,
+                realtime_limit: if self.model.global.vrrp.realtime_priority > 0 {
+                    self.model.global.vrrp.realtime_limit
+                } else {
+                    0
+                },
+                reload_file: None,
+                fifos_open: true,
+            },
+            instances: ids(config.instances.len()).filter_map(instance).collect(),
+            groups: ids(config.groups.len())
+                .filter_map(|n| self.group(GroupId(n)))
+                .collect(),
+            sockets: ids(self.router.sockets().len())
+                .map(|n| self.socket(SocketId(n)))
+                .collect(),
+            interfaces: self
+                .kernel
+                .interfaces
+                .iter()
+                .map(|l| self.interface(l))
+                .collect(),
+            static_addresses: self.statics(),
+            ..Snapshot::default()
+        }
+    }
+
+    fn instance(&self, id: InstanceId, s: &Status<'_>, clock: &Clock) -> InstanceNow {
+        let list = |addresses: &[VirtualAddress]| {
+            addresses
+                .iter()
+                .map(|a| AddressNow {
+                    dev: self.name(a.interface),
+                    base_dev: None,
+                    set: self.router.is_set(id, Object::Address(a.object)),
+                    nftables_set: false,
+                })
+                .collect()
+        };
+        let index = s
+            .config
+            .interface
+            .and_then(|i| self.kernel.interfaces.facts(i))
+            .and_then(|f| f.index);
+        let mut faults = Faults::default();
+        for reason in &s.faults {
+            match reason {
+                FaultReason::Interface(i) => {
+                    let tracked = s
+                        .config
+                        .tracks
+                        .iter()
+                        .any(|t| t.source == TrackSource::Interface(*i));
+                    faults.interface_down |= s.config.interface == Some(*i) || tracked;
+                }
+                FaultReason::BaseInterface(_) => faults.base_interface_down = true,
+                FaultReason::Tracker(_) => {
+                    faults.tracker = true;
+                    faults.trackers = faults.trackers.saturating_add(1);
+                }
+                FaultReason::NoSource(_) => faults.no_source = true,
+                FaultReason::DuplicateVrid => faults.duplicate_vrid = true,
+                FaultReason::ConfigError => faults.config = true,
+            }
+        }
+        InstanceNow {
+            state: s.state,
+            wanted: s.wanted,
+            master: s.master,
+            master_priority: s.master_priority,
+            master_interval: s.master_interval.as_micros(),
+            master_down: s.master_down.as_micros(),
+            deadline: s.deadline.map(|d| clock.wall(d)),
+            last_transition: s.last_transition.map_or(WallTime(0), |t| clock.wall(t)),
+            last_advert: s.last_advert.map_or(WallTime(0), |t| clock.wall(t)),
+            source: s.source,
+            ifindex: index.map_or(0, net_types::IfIndex::get),
+            effective_priority: s.effective_priority,
+            total_priority: s.total_priority,
+            highest_other_priority: s.config.timer_expired_backup.unwrap_or(0),
+            faults,
+            scripts_init: 0,
+            vmac_up: false,
+            vip_set: s.holding,
+            sockets: self
+                .router
+                .socket_of(id)
+                .map(|socket| self.sockets.descriptors(socket)),
+            old_checksum_detected: s.old_checksum_detected,
+            vips: list(&s.config.addresses),
+            evips: list(&s.config.excluded),
+            stats: *s.stats,
+        }
+    }
+
+    fn group(&self, id: GroupId) -> Option<GroupNow> {
+        let status = self.router.group_status(id)?;
+        let faulty = |m: &InstanceId| self.router.status(*m).is_some_and(|s| !s.faults.is_empty());
+        let faults = status.config.members.iter().filter(|m| faulty(m)).count();
+        Some(GroupNow {
+            state: status.state,
+            members_fault: u32::try_from(faults).unwrap_or(u32::MAX),
+            members_init: 0,
+        })
+    }
+
+    fn socket(&self, id: SocketId) -> SocketNow {
+        let (fd_in, fd_out) = self.sockets.descriptors(id);
+        let socket = self.router.sockets().get(id.index());
+        let instances = self.router.config().instances.iter().enumerate();
+        let mut on_it: Vec<(String, u8)> = instances
+            .filter(|(n, _)| {
+                u16::try_from(*n)
+                    .ok()
+                    .and_then(|n| self.router.socket_of(InstanceId(n)))
+                    == Some(id)
+            })
+            .map(|(_, i)| (i.name.to_string(), i.vrid.get()))
+            .collect();
+        on_it.sort_by_key(|(_, vrid)| *vrid);
+        SocketNow {
+            fd_in,
+            fd_out,
+            interface: socket
+                .and_then(|s| s.interface)
+                .and_then(|i| self.name(i))
+                .unwrap_or_default(),
+            vrf: None,
+            family: socket.map_or(net_types::Family::V4, |s| s.family),
+            ah: false,
+            unicast_source: socket.and_then(|s| s.unicast_source),
+            rx_buffer: i32::try_from((self.receive_buffer)(id)).unwrap_or(i32::MAX),
+            instances: on_it,
+        }
+    }
+
+    fn interface(&self, link: &Link) -> InterfaceNow {
+        let interfaces: &Interfaces = &self.kernel.interfaces;
+        let (v4, v6) = interfaces.addresses(link.index);
+        let above = link
+            .lower
+            .filter(|_| !link.lower_elsewhere)
+            .and_then(|l| interfaces.by_index(l));
+        let above = above.and_then(|base| {
+            let (kind, mode) = match &link.kind {
+                Kind::Macvlan { mode: 1 } => ("VMAC", "private"),
+                Kind::Macvlan { .. } => ("VMAC", "other"),
+                Kind::Ipvlan => ("IPVLAN", "L2"),
+                _ => return None,
+            };
+            Some(Above {
+                kind,
+                mode: mode.to_owned(),
+                base: base.name.to_string(),
+                base_flags: base.flags,
+            })
+        });
+        InterfaceNow {
+            name: link.name.to_string(),
+            index: link.index,
+            ipv4: v4.first().copied(),
+            more_ipv4: v4.iter().skip(1).copied().collect(),
+            ipv6: v6.first().copied(),
+            more_ipv6: v6.iter().skip(1).copied().collect(),
+            mac: link.address.as_bytes().to_vec(),
+            mac_broadcast: link.broadcast.as_bytes().to_vec(),
+            flags: link.flags,
+            seen_up: link.is_up(),
+            group: link.group,
+            above,
+            mtu: link.mtu,
+            hardware_type: link.hw_type,
+            vrf_table: match link.kind {
+                Kind::Vrf { table } => Some(table),
+                _ => None,
+            },
+            vrf: link
+                .master
+                .and_then(|m| interfaces.by_index(m))
+                .and_then(|m| match m.kind {
+                    Kind::Vrf { .. } => Some(m.name.to_string()),
+                    _ => None,
+                }),
+            ..InterfaceNow::default()
+        }
+    }
+
+    fn statics(&self) -> Vec<AddressNow> {
+        let lines = self.model.vrrp.static_addresses.iter();
+        lines
+            .map(|line| {
+                let dev = line.dev.as_ref().map(|d| d.value.to_string());
+                let here = |name: &str| {
+                    let mut found = self.kernel.objects.addresses_like(line.prefix.addr);
+                    found.any(|(n, o)| {
+                        *o.interface == *name && self.kernel.is_set(Object::Address(n))
+                    })
+                };
+                AddressNow {
+                    set: dev.as_deref().is_some_and(here),
+                    dev,
+                    ..AddressNow::default()
+                }
+            })
+            .collect()
+    }
+
+    fn name(&self, id: IfId) -> Option<String> {
+        self.kernel.interfaces.name(id).map(str::to_owned)
+    }
+}
+
+/// One moment on both clocks.
+struct Clock {
+    wall: u64,
+    monotonic: Instant,
+}
+
+impl Clock {
+    fn now() -> Self {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            wall: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
+            monotonic: monotonic_now(),
+        }
+    }
+
+    fn wall(&self, at: Instant) -> WallTime {
+        let later = at.since(self.monotonic).as_micros();
+        let earlier = self.monotonic.since(at).as_micros();
+        WallTime(self.wall.saturating_add(later).saturating_sub(earlier))
+    }
+}
