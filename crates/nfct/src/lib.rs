@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
+mod attr;
 pub mod codec;
 mod expect;
 mod extra;
@@ -17,6 +18,7 @@ mod object;
 pub mod print;
 mod tuple;
 
+pub use attr::Attr;
 pub use expect::{ExpAttr, Expect, NatTuple};
-pub use object::{Attr, Conntrack, Counters, Protoinfo, SeqAdj, Synproxy};
+pub use object::{Conntrack, Counters, Protoinfo, SeqAdj, Synproxy};
 pub use tuple::{Known, Tuple, proto, status};

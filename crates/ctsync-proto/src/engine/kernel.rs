@@ -2,11 +2,11 @@
 
 use net_types::{Duration, Instant};
 use nfct::codec::{
-    ConntrackOp, EventKind, ExpectOp, SUBSYS_CONNTRACK, SUBSYS_EXPECT, dump_request, expect_flush,
-    request, request_expect,
+    ConntrackOp, EventKind, SUBSYS_CONNTRACK, SUBSYS_EXPECT, dump_request, expect_flush, request,
 };
 use nfct::{Attr, Conntrack, ExpAttr, Expect, Known, Tuple};
 
+use super::purge::Purge;
 use super::{Engine, StartState};
 use crate::cache::State;
 use crate::filter::{Missing, missing};
@@ -16,9 +16,6 @@ use crate::output::{KernelSocket, Output};
 
 /// Error number of "no such entry".
 pub(super) const ENOENT: i32 = 2;
-
-/// Existence questions on their way at a time.
-const GETS: u32 = 64;
 
 /// Who waits for the end of a table dump into the internal cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +50,6 @@ pub(super) enum Job {
     Flush,
     /// A step of the commit.
     Commit(super::commit::Step),
-}
-
-/// The search for cached entries that the kernel does not have any more.
-#[derive(Debug)]
-pub(super) struct Purge {
-    next: u32,
-    expect: bool,
-    in_flight: u32,
 }
 
 impl Engine {
@@ -238,7 +227,7 @@ impl Engine {
         Some(slot)
     }
 
-    fn destroyed(&mut self, slot: u32, told: bool) {
+    pub(super) fn destroyed(&mut self, slot: u32, told: bool) {
         let Some(entry) = self.internal.get(slot) else {
             return;
         };
@@ -360,7 +349,7 @@ impl Engine {
         Some(slot)
     }
 
-    fn destroyed_expect(&mut self, slot: u32, told: bool) {
+    pub(super) fn destroyed_expect(&mut self, slot: u32, told: bool) {
         let Some(entry) = self.internal_exp.get(slot) else {
             return;
         };
@@ -518,11 +507,7 @@ impl Engine {
                 } else if !expect && self.config.expectation_sync {
                     self.dump(KernelSocket::Resync, true, Job::Resync { expect: true });
                 } else {
-                    self.purge = Some(Purge {
-                        next: 0,
-                        expect: false,
-                        in_flight: 0,
-                    });
+                    self.purge = Some(Purge::default());
                 }
             }
             Job::Flush => {
@@ -537,13 +522,8 @@ impl Engine {
                 found,
                 rejected,
             } => {
-                if let Some(purge) = &mut self.purge {
-                    purge.in_flight = purge.in_flight.saturating_sub(1);
-                }
                 let gone = errno == ENOENT || (errno == 0 && rejected);
-                if gone && !found {
-                    self.stale(slot, expect);
-                }
+                self.answered(slot, expect, gone && !found);
             }
             Job::Commit(step) => self.commit_answer(now, step, errno),
         }
@@ -570,88 +550,6 @@ impl Engine {
             }
             Waiting::Nobody => {}
         }
-    }
-
-    /// The kernel does not have the entry of this slot: unless it was seen since, it is gone.
-    fn stale(&mut self, slot: u32, expect: bool) {
-        let round = self.round;
-        if expect {
-            if self
-                .internal_exp
-                .get(slot)
-                .is_some_and(|e| e.round != round)
-            {
-                self.destroyed_expect(slot, true);
-            }
-        } else if self.internal.get(slot).is_some_and(|e| e.round != round) {
-            self.destroyed(slot, true);
-        }
-    }
-
-    /// Goes on asking the kernel about entries that the last dump did not show.
-    pub(super) fn step_purge(&mut self) {
-        let Some(mut purge) = self.purge.take() else {
-            return;
-        };
-        while purge.in_flight < GETS {
-            let slots = if purge.expect {
-                self.internal_exp.slots()
-            } else {
-                self.internal.slots()
-            };
-            if purge.next >= slots {
-                if purge.expect || !self.config.expectation_sync {
-                    if purge.in_flight == 0 {
-                        return;
-                    }
-                    break;
-                }
-                purge.expect = true;
-                purge.next = 0;
-                continue;
-            }
-            let slot = purge.next;
-            purge.next = purge.next.saturating_add(1);
-            let expect = purge.expect;
-            let id = RequestId(self.next_request);
-            let Some(message) = self.question(slot, expect, id) else {
-                continue;
-            };
-            let id = self.request_id();
-            purge.in_flight = purge.in_flight.saturating_add(1);
-            self.jobs.insert(
-                id,
-                Job::Get {
-                    slot,
-                    expect,
-                    found: false,
-                    rejected: false,
-                },
-            );
-            self.kernel_send(id, KernelSocket::Get, message);
-        }
-        self.purge = Some(purge);
-    }
-
-    /// The question about a slot that holds a live entry which the last dump did not show.
-    fn question(&self, slot: u32, expect: bool, id: RequestId) -> Option<alloc::vec::Vec<u8>> {
-        if expect {
-            let entry = self.internal_exp.get(slot)?;
-            if entry.round == self.round || entry.state == State::Dead {
-                return None;
-            }
-            return request_expect(ExpectOp::Get, &entry.object, id.0);
-        }
-        let entry = self.internal.get(slot)?;
-        if entry.round == self.round || entry.state == State::Dead {
-            return None;
-        }
-        let mut ct = Conntrack::with_orig(entry.object.orig);
-        // The original leaves the zone out and takes zoned flows for missing (behaviour 15, row 10).
-        if let Some(zone) = entry.object.zone() {
-            ct.set_zone(zone);
-        }
-        request(ConntrackOp::Get, &ct, id.0)
     }
 
     /// An operator hung up: nobody waits for the dump or commit any more.

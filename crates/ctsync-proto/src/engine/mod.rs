@@ -11,6 +11,7 @@
 mod commit;
 mod dump;
 mod kernel;
+mod purge;
 mod receive;
 mod report;
 mod requests;
@@ -35,7 +36,8 @@ use crate::wire::{Codec, F_RESYNC, WordOrder};
 
 use commit::Commit;
 use dump::Dump;
-use kernel::{Job, Purge};
+use kernel::Job;
+use purge::Purge;
 
 /// Silence after which a node says that it lives, or acknowledges.
 const ALIVE: Duration = Duration::from_secs(1);

@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::attr::Attr;
 use crate::expect::{ExpAttr, Expect, NatTuple};
 use crate::nla::{Attrs, u8_of, u16_of, u32_of, u64_of};
-use crate::object::{Attr, Conntrack, Counters, SeqAdj, Synproxy};
+use crate::object::{Conntrack, Counters, SeqAdj, Synproxy};
 use crate::tuple::{AF_INET, AF_INET6, Known, Tuple, v4_bytes};
 
 /// Longest helper name the kernel uses, terminator excluded (`NF_CT_HELPER_NAME_LEN` 16).

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use super::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, SUBSYS_CONNTRACK, SUBSYS_EXPECT,
 };
+use crate::attr::Attr;
 use crate::expect::{ExpAttr, Expect};
 use crate::nla::{nest, put};
-use crate::object::{Attr, Conntrack, SeqAdj};
+use crate::object::{Conntrack, SeqAdj};
 use crate::tuple::{AF_INET, AF_INET6, Known, Tuple, proto, status};
 
 /// `IP_CT_TCP_FLAG_BE_LIBERAL` of nf_conntrack_tcp.h.

@@ -4,8 +4,9 @@ use alloc::string::String;
 use core::fmt::Write;
 
 use super::{TCP_STATES, delta_seconds, l3_name, l4_name, state_word};
+use crate::attr::Attr;
 use crate::expect::{ExpAttr, Expect};
-use crate::object::{Attr, Conntrack, Counters};
+use crate::object::{Conntrack, Counters};
 use crate::tuple::{Known, Tuple, ip, proto, status};
 
 /// Appends the `<flow>` element of a conntrack entry. `now` is the wall clock in seconds since 1970.
