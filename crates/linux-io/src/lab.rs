@@ -56,7 +56,22 @@ impl Lab {
             link::push_set_up(&mut batch, index.get(), true);
             run(&mut requests, &mut batch);
         }
-        Some(Self { requests, a, b })
+        let mut lab = Self { requests, a, b };
+        // The kernel activates fresh links a little later; until then it drops what is sent, without an error.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while lab.up_links() < 2 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Some(lab)
+    }
+
+    fn up_links(&mut self) -> usize {
+        const OPERSTATE_UP: u8 = 6;
+        let up = |e: &Event| matches!(e, Event::Link(l) if l.operstate == OPERSTATE_UP);
+        self.dump(link::RTM_GETLINK)
+            .iter()
+            .filter(|e| up(e))
+            .count()
     }
 
     fn run(&mut self, push: impl FnOnce(&mut Batch)) -> Vec<i32> {
@@ -501,6 +516,8 @@ fn lab_frames_reach_the_other_end() {
     };
     let all = Protocol::from(i32::from(3_u16.to_be()));
     let mut listener = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
+    // It hears each frame twice, when it leaves and when it arrives.
+    crate::sockopt::set_receive_buffer_force(&listener, 4 << 20).unwrap();
     listener
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
