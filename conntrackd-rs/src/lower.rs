@@ -24,9 +24,11 @@ pub fn config(general: &General, sync: &Sync, mtus: &[u32], filter_in_kernel: bo
             resend_queue_size: *sync.resend_queue_size,
             ack_window_size: *sync.ack_window_size,
         },
-        // Not built yet, which the start says. What NOTRACK sends and takes is what ALARM does, except that it is not
-        // sent again and again.
-        conf::Mode::Notrack | conf::Mode::Alarm => Mode::Notrack,
+        conf::Mode::Notrack => Mode::Notrack,
+        conf::Mode::Alarm => Mode::Alarm {
+            refresh: *sync.refresh_time,
+            cache_timeout: *sync.cache_timeout,
+        },
     };
     Config {
         mode,
@@ -130,12 +132,6 @@ pub fn not_implemented(config: &conf::Config) -> Vec<String> {
     let Some(sync) = &config.sync else {
         return missing;
     };
-    if sync
-        .mode
-        .is_some_and(|mode| mode.value == conf::Mode::Alarm)
-    {
-        missing.push("`Mode ALARM' is not implemented yet, using NOTRACK".to_owned());
-    }
     if *sync.disable_internal_cache {
         missing.push("`DisableInternalCache' is not implemented yet, keeping the cache".to_owned());
     }
@@ -216,7 +212,7 @@ mod tests {
     fn what_is_missing_is_told() {
         assert_eq!(
             not_implemented(&read("Sync { TCP { } Mode ALARM { } }")).len(),
-            2
+            1
         );
         assert!(not_implemented(&read("Sync { }")).is_empty());
     }
