@@ -1,6 +1,6 @@
 //! Which attributes of a conntrack entry carry a value.
 
-/// A set of attributes other than the tuples' parts (those are in [`Known`]).
+/// A set of attributes other than the tuples' parts (those are in [`crate::Known`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attr(u64);
 
