@@ -50,6 +50,18 @@ fn news(kernel: &mut Kernel) -> Vec<KernelEvent> {
     events
 }
 
+/// Collects news until all of `wanted` have come: the kernel tells the loss of a carrier when it gets round to it.
+fn news_until(kernel: &mut Kernel, wanted: &[&dyn Fn(&KernelEvent) -> bool]) -> Vec<KernelEvent> {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let mut events = news(kernel);
+    while !wanted.iter().all(|w| events.iter().any(w)) {
+        assert!(std::time::Instant::now() < end, "{events:?}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        events.extend(news(kernel));
+    }
+    events
+}
+
 fn removed(kernel: &mut Kernel) -> Vec<Object> {
     let object = |e| match e {
         KernelEvent::Removed(o) => Some(o),
@@ -151,32 +163,25 @@ fn lab_links_come_and_go_in_order_with_their_addresses() {
     kernel.flush(&mut Vec::new());
     news(&mut kernel);
     ip("link set vb down");
-    let down = news(&mut kernel);
-    assert!(
-        down.iter()
-            .any(|e| matches!(e, KernelEvent::Link(IfId(0), f) if !f.up))
-    );
-    assert!(
-        down.iter()
-            .any(|e| matches!(e, KernelEvent::Link(IfId(1), f) if !f.up))
-    );
+    let down =
+        |id| move |e: &KernelEvent| matches!(e, KernelEvent::Link(i, f) if *i == IfId(id) && !f.up);
+    news_until(&mut kernel, &[&down(0), &down(1)]);
     ip("link del vb");
-    let events = news(&mut kernel);
+    let vanished =
+        |e: &KernelEvent| matches!(e, KernelEvent::Link(IfId(0), f) if f.index.is_none());
+    let events = news_until(&mut kernel, &[&vanished]);
     let lost = events
         .iter()
         .position(|e| *e == KernelEvent::Removed(v4))
         .unwrap();
-    let vanished =
-        |e: &KernelEvent| matches!(e, KernelEvent::Link(IfId(0), f) if f.index.is_none());
     assert!(events.iter().position(vanished).unwrap() > lost);
     // Removing what went with its interface is nothing to complain about.
     kernel.remove(v4, false);
     ip("link add va type veth peer name vb");
     ip("link set vb up");
     ip("link set va up");
-    let events = news(&mut kernel);
     let back = |e: &KernelEvent| matches!(e, KernelEvent::Link(IfId(0), f) if f.index.is_some());
-    assert!(events.iter().any(back), "{events:?}");
+    news_until(&mut kernel, &[&back]);
     assert!(kernel.add(v4));
     let mut refused = Vec::new();
     kernel.flush(&mut refused);
