@@ -144,13 +144,13 @@ pub fn sentence(block: &str, keyword: &str) -> String {
 
 /// Sentences for the keywords met by a parse. Words of the top level and of global_defs are the parent's to tell, even
 /// when a child reads them again.
-pub fn of_keywords(used: &BTreeSet<(&'static str, &'static str, bool)>, part: Part) -> Vec<String> {
+pub fn of_keywords(used: &BTreeSet<(&'static str, &'static str)>, part: Part) -> Vec<String> {
     used.iter()
-        .filter(|(block, keyword, built)| {
+        .filter(|(block, keyword)| {
             let global = is_global(block, keyword);
-            (global == (part == Part::Parent)) && (!built || KEYWORDS.contains(&(*block, *keyword)))
+            (global == (part == Part::Parent)) && KEYWORDS.contains(&(*block, *keyword))
         })
-        .map(|(block, keyword, _)| sentence(block, keyword))
+        .map(|(block, keyword)| sentence(block, keyword))
         .collect()
 }
 
@@ -247,12 +247,11 @@ mod tests {
     #[test]
     fn each_process_tells_its_own() {
         let used = BTreeSet::from([
-            ("", "vrrp_script", true),
-            ("global_defs", "smtp_server", true),
-            ("global_defs", "router_id", true),
-            ("vrrp_instance", "use_vmac", true),
-            ("vrrp_instance", "interface", true),
-            ("vrrp_instance", "something_new", false),
+            ("", "vrrp_script"),
+            ("global_defs", "smtp_server"),
+            ("global_defs", "router_id"),
+            ("vrrp_instance", "use_vmac"),
+            ("vrrp_instance", "interface"),
         ]);
         assert_eq!(
             of_keywords(&used, Part::Parent),
@@ -262,7 +261,6 @@ mod tests {
             of_keywords(&used, Part::Vrrp),
             [
                 "WARNING - vrrp_script: not implemented yet",
-                "WARNING - something_new in vrrp_instance: not implemented yet",
                 "WARNING - use_vmac in vrrp_instance: not implemented yet",
             ]
         );

@@ -170,15 +170,6 @@ impl Line {
     }
 }
 
-/// How far the effect of a keyword is built. The daemons warn once per used keyword that is not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// Works.
-    Built,
-    /// Read, checked and stored, but without effect yet.
-    NotBuilt,
-}
-
 /// Guard of a block's inner keywords: they run only while the object that the block's handler made exists.
 #[derive(Clone, Copy)]
 pub struct Guard {
@@ -200,8 +191,6 @@ pub struct Keyword {
     pub block: Option<&'static Block>,
     /// The second word may be a quoted text with escapes, so that an unclosed `"` is not an error here.
     pub quoted: bool,
-    /// Whether it has its effect.
-    pub effect: Effect,
     /// Known only with this part of the build.
     pub feature: Option<Feature>,
 }
@@ -223,7 +212,6 @@ pub const fn kw(name: &'static str, handler: Handler) -> Keyword {
         handler: Some(handler),
         block: None,
         quoted: false,
-        effect: Effect::Built,
         feature: None,
     }
 }
@@ -235,7 +223,6 @@ pub const fn kw_quoted(name: &'static str, handler: Handler) -> Keyword {
         handler: Some(handler),
         block: None,
         quoted: true,
-        effect: Effect::Built,
         feature: None,
     }
 }
@@ -251,7 +238,6 @@ pub const fn kw_block(
         handler,
         block: Some(block),
         quoted: false,
-        effect: Effect::Built,
         feature: None,
     }
 }
@@ -266,13 +252,6 @@ impl Keyword {
     }
     fn known(&self, features: Features) -> bool {
         self.feature.is_none_or(|f| features.has(f))
-    }
-    /// The same keyword, marked as read but without effect.
-    pub const fn not_built(self) -> Self {
-        Self {
-            effect: Effect::NotBuilt,
-            ..self
-        }
     }
 }
 
@@ -297,15 +276,8 @@ pub struct Outcome {
     pub worst: Class,
     /// Set when the process must end at once (missing word): the status.
     pub exit: Option<u8>,
-    /// Keywords used, as (innermost block or "", keyword, has effect).
-    pub used: BTreeSet<(&'static str, &'static str, bool)>,
-}
-
-impl Outcome {
-    /// Used keywords without effect, for the `not implemented yet` warnings.
-    pub fn not_built(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
-        self.used.iter().filter(|u| !u.2).map(|u| (u.0, u.1))
-    }
+    /// Keywords met in the part's own blocks, as (innermost block or "", keyword).
+    pub used: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// What handlers work on.
@@ -325,7 +297,7 @@ pub struct Ctx<'a> {
     here: Option<Span>,
     diagnostics: Vec<Diagnostic>,
     worst: Class,
-    used: BTreeSet<(&'static str, &'static str, bool)>,
+    used: BTreeSet<(&'static str, &'static str)>,
     depth: u32,
     skip: Skip,
 }
@@ -554,11 +526,6 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Marks a keyword as used, for keywords that a handler finds itself (options inside a value line).
-    pub fn mark_used(&mut self, block: &'static str, keyword: &'static str, effect: Effect) {
-        self.used.insert((block, keyword, effect == Effect::Built));
-    }
-
     /// Walks everything. After it the messages have no place any more.
     pub fn run(&mut self) -> Flow {
         let result = self.walk_roots();
@@ -696,8 +663,7 @@ impl<'a> Ctx<'a> {
         guard: Option<Guard>,
         line: &Line,
     ) -> Flow {
-        self.used
-            .insert((inside, keyword.name, keyword.effect == Effect::Built));
+        self.used.insert((inside, keyword.name));
         if let Some(handler) = keyword.handler {
             if guard.is_none_or(|g| (g.is_open)(self)) {
                 handler(self, line)?;

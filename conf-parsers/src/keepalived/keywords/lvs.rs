@@ -2,37 +2,33 @@
 
 use super::{bfd, checker, ssl, virtual_server, virtual_server_group};
 use crate::diag::Class;
-use crate::keepalived::engine::{Ctx, Keyword, Line, Part, Root, kw, kw_block};
+use crate::keepalived::engine::{Ctx, Line, Part, Root, kw, kw_block};
 use crate::keepalived::model::lvs::{RealServer, VirtualServer};
 use crate::keepalived::number::check_true_false;
-
-const fn not_built(keyword: Keyword) -> Keyword {
-    keyword.not_built()
-}
 
 /// LVS, checker and BFD blocks.
 pub static ROOTS: &[Root] = &[
     Root {
-        keyword: not_built(kw_block("SSL", Some(ssl::begin), &ssl::BLOCK)),
+        keyword: kw_block("SSL", Some(ssl::begin), &ssl::BLOCK),
         active: |part, _| part == Part::Checker,
         noted: None,
     },
     Root {
-        keyword: not_built(kw("virtual_server_group", virtual_server_group::read)),
+        keyword: kw("virtual_server_group", virtual_server_group::read),
         active: |part, _| part == Part::Checker,
         noted: None,
     },
     Root {
-        keyword: not_built(kw_block(
+        keyword: kw_block(
             "virtual_server",
             Some(virtual_server::begin),
             &virtual_server::BLOCK,
-        )),
+        ),
         active: |part, _| part == Part::Checker,
         noted: Some(|ctx| ctx.model.global.have_checker = true),
     },
     Root {
-        keyword: not_built(kw_block("bfd_instance", Some(bfd::begin), &bfd::BLOCK)),
+        keyword: kw_block("bfd_instance", Some(bfd::begin), &bfd::BLOCK),
         active: |part, _| part != Part::Parent,
         noted: Some(|ctx| ctx.model.global.have_bfd = true),
     },

@@ -24,11 +24,10 @@ pub static ROOTS: &[Root] = &[
             ctx.model.global.linkbeat_use_polling = true;
             Ok(())
         })
-        .only_with(Feature::Linkbeat)
-        .not_built(),
+        .only_with(Feature::Linkbeat),
     ),
     root(kw("net_namespace", net_namespace)),
-    root(kw("net_namespace_ipvs", net_namespace_ipvs).not_built()),
+    root(kw("net_namespace_ipvs", net_namespace_ipvs)),
     root(kw("namespace_with_ipsets", |ctx, _| {
         ctx.model.global.namespace_with_ipsets = true;
         Ok(())

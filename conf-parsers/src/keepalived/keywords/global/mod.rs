@@ -62,7 +62,7 @@ static KEYWORDS: &[Keyword] = &[
     switch!("use_symlink_paths", use_symlink_paths, "use_symlink_path"),
     kw("router_id", mail::router_id),
     kw("notification_email_from", mail::email_from),
-    kw("smtp_server", mail::server).not_built(),
+    kw("smtp_server", mail::server),
     kw("smtp_helo_name", mail::helo_name),
     kw("smtp_connect_timeout", mail::connect_timeout),
     kw("notification_email", mail::email),
@@ -75,7 +75,7 @@ static KEYWORDS: &[Keyword] = &[
     kw("shutdown_script_timeout", |c, l| {
         scripts::life_timeout(c, l, false)
     }),
-    kw("max_auto_priority", process::max_auto_priority).not_built(),
+    kw("max_auto_priority", process::max_auto_priority),
     kw("min_auto_priority_delay", process::min_auto_priority_delay),
     switch!("smtp_alert_vrrp", smtp_alert_vrrp, "smtp_alert_vrrp"),
     switch!(
@@ -92,13 +92,13 @@ static KEYWORDS: &[Keyword] = &[
     kw("dynamic_interfaces", vrrp::dynamic_interfaces),
     flag!("no_email_faults", no_email_faults),
     kw("default_interface", vrrp::default_interface),
-    kw("disable_local_igmp", vrrp::disable_local_igmp).not_built(),
+    kw("disable_local_igmp", vrrp::disable_local_igmp),
     flag!("v3_checksum_as_v2", v3_checksum_as_v2),
-    kw("lvs_timeouts", lvs::timeouts).not_built(),
-    flag!("lvs_flush", lvs_flush).not_built(),
-    kw("lvs_flush_on_stop", lvs::flush_on_stop).not_built(),
-    kw("lvs_flush_onstop", lvs::flush_on_stop).not_built(),
-    kw("lvs_sync_daemon", lvs::sync_daemon).not_built(),
+    kw("lvs_timeouts", lvs::timeouts),
+    flag!("lvs_flush", lvs_flush),
+    kw("lvs_flush_on_stop", lvs::flush_on_stop),
+    kw("lvs_flush_onstop", lvs::flush_on_stop),
+    kw("lvs_sync_daemon", lvs::sync_daemon),
     kw("vrrp_mcast_group4", vrrp::mcast_group4),
     kw("vrrp_mcast_group6", vrrp::mcast_group6),
     kw("vrrp_garp_master_delay", vrrp::garp_master_delay),
@@ -119,8 +119,8 @@ static KEYWORDS: &[Keyword] = &[
         vrrp::send_interval(c, l, |g| &mut g.vrrp_gna_interval)
     }),
     kw("vrrp_min_garp", vrrp::min_garp),
-    kw("vrrp_garp_extra_if", vrrp::garp_extra_if).not_built(),
-    kw("vrrp_vmac_garp_intvl", vrrp::garp_extra_if).not_built(),
+    kw("vrrp_garp_extra_if", vrrp::garp_extra_if),
+    kw("vrrp_vmac_garp_intvl", vrrp::garp_extra_if),
     kw("vrrp_lower_prio_no_advert", |c, l| {
         plain_bool(c, l, "vrrp_lower_prio_no_advert", |g, v| {
             g.vrrp_lower_prio_no_advert = v
@@ -135,9 +135,7 @@ static KEYWORDS: &[Keyword] = &[
     }),
     kw("vrrp_version", vrrp::version),
     kw("vrrp_iptables", firewall::iptables),
-    kw("vrrp_ipsets", firewall::ipsets)
-        .only_with(Feature::Iptables)
-        .not_built(),
+    kw("vrrp_ipsets", firewall::ipsets).only_with(Feature::Iptables),
     kw("nftables", firewall::nftables),
     kw("nftables_priority", firewall::nftables_priority),
     flag!("nftables_ifindex", nftables_ifindex),
@@ -164,7 +162,7 @@ static KEYWORDS: &[Keyword] = &[
     kw("vrrp_rlimit_rtime", |c, l| {
         process::realtime_limit(c, l, "vrrp", |g| &mut g.vrrp)
     }),
-    kw("nftables_ipvs", firewall::nftables_ipvs).not_built(),
+    kw("nftables_ipvs", firewall::nftables_ipvs),
     kw("nftables_ipvs_priority", firewall::nftables_ipvs_priority),
     kw(
         "nftables_ipvs_start_fwmark",
@@ -194,12 +192,10 @@ static KEYWORDS: &[Keyword] = &[
     ),
     kw("lvs_notify_fifo", |c, l| {
         scripts::fifo(c, l, "lvs_", |g| &mut g.lvs_notify_fifo)
-    })
-    .not_built(),
+    }),
     kw_quoted("lvs_notify_fifo_script", |c, l| {
         scripts::fifo_script(c, l, "lvs_", |g| &mut g.lvs_notify_fifo)
-    })
-    .not_built(),
+    }),
     kw("checker_priority", |c, l| {
         process::nice(c, l, "checker", |g| &mut g.checker)
     }),
@@ -234,36 +230,31 @@ static KEYWORDS: &[Keyword] = &[
     kw("bfd_rlimit_rtime", |c, l| {
         process::realtime_limit(c, l, "bfd", |g| &mut g.bfd)
     }),
-    kw("snmp_socket", snmp::socket).not_built(),
-    flag!("enable_traps", enable_traps).not_built(),
-    flag!("enable_snmp_vrrp", enable_snmp_vrrp).not_built(),
-    flag!("enable_snmp_keepalived", enable_snmp_vrrp).not_built(),
+    kw("snmp_socket", snmp::socket),
+    flag!("enable_traps", enable_traps),
+    flag!("enable_snmp_vrrp", enable_snmp_vrrp),
+    flag!("enable_snmp_keepalived", enable_snmp_vrrp),
     kw("enable_snmp_rfc", |ctx, _| {
         ctx.model.global.enable_snmp_rfcv2 = true;
         ctx.model.global.enable_snmp_rfcv3 = true;
         Ok(())
-    })
-    .not_built(),
-    flag!("enable_snmp_rfcv2", enable_snmp_rfcv2).not_built(),
-    flag!("enable_snmp_rfcv3", enable_snmp_rfcv3).not_built(),
-    flag!("enable_snmp_checker", enable_snmp_checker).not_built(),
+    }),
+    flag!("enable_snmp_rfcv2", enable_snmp_rfcv2),
+    flag!("enable_snmp_rfcv3", enable_snmp_rfcv3),
+    flag!("enable_snmp_checker", enable_snmp_checker),
     kw("snmp_vs_stats_update_interval", |c, l| {
         snmp::interval(c, l, |g| &mut g.snmp_vs_stats_update_interval)
-    })
-    .not_built(),
+    }),
     kw("snmp_rs_stats_update_interval", |c, l| {
         snmp::interval(c, l, |g| &mut g.snmp_rs_stats_update_interval)
-    })
-    .not_built(),
-    flag!("enable_dbus", enable_dbus).not_built(),
+    }),
+    flag!("enable_dbus", enable_dbus),
     kw("dbus_service_name", |c, l| {
         snmp::dbus_name(c, l, |g| &mut g.dbus_service_name)
-    })
-    .not_built(),
+    }),
     kw("dbus_no_interface_name", |c, l| {
         snmp::dbus_name(c, l, |g| &mut g.dbus_no_interface_name)
-    })
-    .not_built(),
+    }),
     kw("script_user", scripts::user),
     flag!("enable_script_security", script_security),
     kw("vrrp_netlink_cmd_rcv_bufs", |c, l| {
@@ -287,58 +278,50 @@ static KEYWORDS: &[Keyword] = &[
     kw("process_monitor_rcv_bufs", |c, l| {
         receive_buffer(c, l, "process_monitor", |g, v| g.process_monitor.size = v)
     })
-    .only_with(Feature::TrackProcess)
-    .not_built(),
+    .only_with(Feature::TrackProcess),
     switch!(
         "process_monitor_rcv_bufs_force",
         process_monitor.force,
         "process_monitor_rcv_bufs_force"
     )
-    .only_with(Feature::TrackProcess)
-    .not_built(),
+    .only_with(Feature::TrackProcess),
     kw("lvs_netlink_cmd_rcv_bufs", |c, l| {
         receive_buffer(c, l, "lvs_netlink_cmd", |g, v| g.lvs_netlink_cmd.size = v)
-    })
-    .not_built(),
+    }),
     switch!(
         "lvs_netlink_cmd_rcv_bufs_force",
         lvs_netlink_cmd.force,
         "lvs_netlink_cmd_rcv_bufs_force"
-    )
-    .not_built(),
+    ),
     kw("lvs_netlink_monitor_rcv_bufs", |c, l| {
         receive_buffer(c, l, "lvs_netlink_monitor", |g, v| {
             g.lvs_netlink_monitor.size = v
         })
-    })
-    .not_built(),
+    }),
     switch!(
         "lvs_netlink_monitor_rcv_bufs_force",
         lvs_netlink_monitor.force,
         "lvs_netlink_monitor_rcv_bufs_force"
-    )
-    .not_built(),
-    switch!("rs_init_notifies", rs_init_notifies, "rs_init_notifies").not_built(),
+    ),
+    switch!("rs_init_notifies", rs_init_notifies, "rs_init_notifies"),
     switch!("no_checker_emails", no_checker_emails, "no_checker_emails"),
     kw("vrrp_rx_bufs_policy", vrrp::rx_bufs_policy),
     kw("vrrp_rx_bufs_multiplier", vrrp::rx_bufs_multiplier),
     kw("vrrp_startup_delay", vrrp::startup_delay),
-    kw("vrrp_delay_after_boot", vrrp::delay_after_boot).not_built(),
+    kw("vrrp_delay_after_boot", vrrp::delay_after_boot),
     flag!("log_unknown_vrids", log_unknown_vrids),
     kw("vrrp_owner_ignore_adverts", vrrp::owner_ignore_adverts),
     kw("vmac_prefix", |c, l| {
         vrrp::vmac_prefix(c, l, "vmac", |g| &mut g.vmac_prefix)
-    })
-    .not_built(),
+    }),
     kw("vmac_addr_prefix", |c, l| {
         vrrp::vmac_prefix(c, l, "vmac_addr", |g| &mut g.vmac_addr_prefix)
-    })
-    .not_built(),
+    }),
     kw("umask", process::umask),
     kw("random_seed", files::random_seed),
     kw("reload_check_config", files::reload_check_config),
-    kw("reload_time_file", files::reload_time_file).not_built(),
-    flag!("reload_repeat", reload_repeat).not_built(),
+    kw("reload_time_file", files::reload_time_file),
+    flag!("reload_repeat", reload_repeat),
     kw("reload_file", files::reload_file),
     kw("include_check", files::include_check),
     kw("config_save_dir", files::config_save_dir),
