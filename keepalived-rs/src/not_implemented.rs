@@ -1,11 +1,13 @@
 //! What is read and checked but has no effect yet. An operator who uses it is told at start, once per keyword.
 //!
-//! In: the keywords that a parse met. Out: one sentence each. The same rows stand in COMPAT.md.
-//! A row is removed when the effect is built.
+//! In: what a parse left. Out: one sentence each. The same rows stand in COMPAT.md; a test compares them.
+//! This is the only list: a keyword that is neither here nor in COMPAT.md has its effect. A row is removed when the effect is built;
+//! keywords inside a block that is itself listed need none.
 
 use std::collections::BTreeSet;
 
-use conf_parsers::keepalived::Part;
+use conf_parsers::keepalived::model::Model;
+use conf_parsers::keepalived::{Outcome, Part};
 
 use crate::cli::Options;
 use crate::config::Loaded;
@@ -77,8 +79,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("vrrp_instance", "vmac_xmit_base"),
     ("vrrp_instance", "use_ipvlan"),
     ("vrrp_instance", "vrf"),
-    ("vrrp_instance", "vmac_garp_intvl"),
-    ("global_defs", "vrrp_vmac_garp_intvl"),
     ("global_defs", "vmac_prefix"),
     ("global_defs", "vmac_addr_prefix"),
     // Firewall entries for addresses that are not accepted, and for VMACs.
@@ -97,7 +97,11 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "smtp_alert"),
     ("global_defs", "smtp_alert_vrrp"),
     ("global_defs", "smtp_alert_checker"),
+    ("global_defs", "smtp_helo_name"),
+    ("global_defs", "smtp_connect_timeout"),
     ("global_defs", "notification_email"),
+    ("global_defs", "notification_email_from"),
+    ("global_defs", "no_email_faults"),
     ("vrrp_instance", "smtp_alert"),
     ("vrrp_sync_group", "smtp_alert"),
     // SNMP and D-Bus.
@@ -115,6 +119,11 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "dbus_service_name"),
     ("global_defs", "dbus_no_interface_name"),
     // The rest.
+    ("vrrp_instance", "track_src_ip"),
+    ("global_defs", "disable_local_igmp"),
+    ("global_defs", "iproute_usr_dir"),
+    ("global_defs", "iproute_etc_dir"),
+    ("global_defs", "random_seed"),
     ("global_defs", "max_auto_priority"),
     ("global_defs", "min_auto_priority_delay"),
     ("global_defs", "reload_time_file"),
@@ -122,6 +131,17 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "config_save_dir"),
     ("global_defs", "tmp_config_directory"),
     ("global_defs", "vrrp_delay_after_boot"),
+];
+
+/// Words behind a keyword that has its effect otherwise: the words as COMPAT.md shows them, and whether a model uses them.
+#[rustfmt::skip]
+pub static WORDS: &[(&str, Part, fn(&Model) -> bool)] = &[
+    ("allow_if_changes in dynamic_interfaces", Part::Parent, |m| m.global.allow_if_changes),
+    ("use_vmac in virtual_ipaddress", Part::Vrrp, |m| {
+        m.vrrp.instances.iter().flat_map(|i| i.vips.iter().chain(&i.evips)).any(|a| a.use_vmac)
+    }),
+    // What an instance does instead is logged for each of them.
+    ("auth_type AH in authentication", Part::Vrrp, |_| false),
 ];
 
 /// Command-line options without effect: how they are written.
@@ -142,13 +162,32 @@ pub fn sentence(block: &str, keyword: &str) -> String {
     }
 }
 
-/// Sentences for the keywords met by a parse. Words of the top level and of global_defs are the parent's to tell, even
-/// when a child reads them again.
-pub fn of_keywords(used: &BTreeSet<(&'static str, &'static str)>, part: Part) -> Vec<String> {
+/// Sentences for what a parse met. Words of the top level and of global_defs are the parent's to tell, even when a child
+/// reads them again.
+pub fn of_outcome(outcome: &Outcome, part: Part) -> Vec<String> {
+    let model = &outcome.model;
+    let words = WORDS
+        .iter()
+        .filter(|(_, whose, used)| *whose == part && used(model))
+        .map(|(words, _, _)| format!("WARNING - {words}: not implemented yet"));
+    // Switched off: that works.
+    let off = |keyword: &str| keyword == "max_auto_priority" && model.global.max_auto_priority <= 0;
+    let mut out = of_keywords(&outcome.used, part, off);
+    out.extend(words);
+    out
+}
+
+fn of_keywords(
+    used: &BTreeSet<(&'static str, &'static str)>,
+    part: Part,
+    off: impl Fn(&str) -> bool,
+) -> Vec<String> {
     used.iter()
         .filter(|(block, keyword)| {
             let global = is_global(block, keyword);
-            (global == (part == Part::Parent)) && KEYWORDS.contains(&(*block, *keyword))
+            (global == (part == Part::Parent))
+                && KEYWORDS.contains(&(*block, *keyword))
+                && !off(keyword)
         })
         .map(|(block, keyword)| sentence(block, keyword))
         .collect()
@@ -183,12 +222,7 @@ pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
     out.extend(option(options.snmp, "--snmp"));
     out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
     let global = &loaded.outcome.model.global;
-    let mut used = loaded.outcome.used.clone();
-    if global.max_auto_priority <= 0 {
-        // Switched off: that works.
-        used.retain(|u| u.1 != "max_auto_priority");
-    }
-    out.extend(of_keywords(&used, Part::Parent));
+    out.extend(of_outcome(&loaded.outcome, Part::Parent));
     let daemons = options.daemons;
     if daemons.checker && (global.have_checker || daemons.all) {
         out.push(
@@ -254,14 +288,82 @@ mod tests {
             ("vrrp_instance", "interface"),
         ]);
         assert_eq!(
-            of_keywords(&used, Part::Parent),
+            of_keywords(&used, Part::Parent, |_| false),
             ["WARNING - smtp_server in global_defs: not implemented yet"]
         );
         assert_eq!(
-            of_keywords(&used, Part::Vrrp),
+            of_keywords(&used, Part::Vrrp, |_| false),
             [
                 "WARNING - vrrp_script: not implemented yet",
                 "WARNING - use_vmac in vrrp_instance: not implemented yet",
+            ]
+        );
+    }
+
+    const BEGIN: &str = "<!-- not implemented: begin -->\n";
+    const END: &str = "<!-- not implemented: end -->";
+
+    /// The section of COMPAT.md, from the tables.
+    fn section() -> String {
+        let mut blocks = std::collections::BTreeMap::<&str, Vec<&str>>::new();
+        for (block, keyword) in KEYWORDS {
+            blocks.entry(*block).or_default().push(keyword);
+        }
+        let mut out = String::new();
+        for (block, mut keywords) in blocks {
+            keywords.sort_unstable();
+            let place = match block {
+                "" => "top level".to_owned(),
+                block => format!("`{block}`"),
+            };
+            out += &format!("- {place}: `{}`\n", keywords.join("`, `"));
+        }
+        let words: Vec<_> = WORDS.iter().map(|(words, ..)| *words).collect();
+        out += &format!("- single words: `{}`\n", words.join("`, `"));
+        out += &format!("- command line: `{}`\n", OPTIONS.join("`, `"));
+        out
+    }
+
+    /// Whoever changes a table runs this test with `UPDATE_COMPAT=1` in the environment, which rewrites the section.
+    #[test]
+    fn compat_md_has_the_same_rows() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../COMPAT.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (written, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_COMPAT").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", section())).unwrap();
+            return;
+        }
+        assert_eq!(written, section());
+    }
+
+    /// Each block of a configuration that uses everything is told by one of the processes.
+    #[test]
+    fn what_a_configuration_uses_is_told() {
+        let text = "global_defs {\n dynamic_interfaces allow_if_changes\n max_auto_priority -1\n random_seed 5\n}\n\
+            vrrp_instance A {\n interface eth0\n virtual_router_id 1\n track_src_ip\n\
+            virtual_ipaddress {\n 192.0.2.1 use_vmac\n }\n}\n";
+        let mut host = conf_parsers::source::FakeHost::with_interfaces(&["eth0"]);
+        host.source = conf_parsers::source::MemorySource::one("/k.conf", text);
+        let lines = conf_parsers::keepalived::read(&host, "/k.conf", &Default::default());
+        let told = |part| {
+            let outcome =
+                conf_parsers::keepalived::parse(&lines, part, &host, &Default::default(), None);
+            of_outcome(&outcome, part)
+        };
+        assert_eq!(
+            told(Part::Parent),
+            [
+                "WARNING - random_seed in global_defs: not implemented yet",
+                "WARNING - allow_if_changes in dynamic_interfaces: not implemented yet",
+            ]
+        );
+        assert_eq!(
+            told(Part::Vrrp),
+            [
+                "WARNING - track_src_ip in vrrp_instance: not implemented yet",
+                "WARNING - use_vmac in virtual_ipaddress: not implemented yet",
             ]
         );
     }

@@ -169,12 +169,6 @@ impl Lowering<'_> {
                 Auth::None
             }
         };
-        if i.track_source {
-            self.warnings.push(format!(
-                "({}) WARNING - track_src_ip: not implemented yet",
-                i.name.value
-            ));
-        }
         let owner = i.priority == Some(255);
         let routes = i.routes.iter().filter_map(|line| {
             let object = RouteObject::new(line);

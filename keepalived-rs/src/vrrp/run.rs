@@ -126,7 +126,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         false,
         Some(&context.global),
     );
-    for line in not_implemented::of_keywords(&outcome.used, Part::Vrrp) {
+    for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
         log!(Priority::Warning, "{line}");
     }
     if let Some(status) = outcome.exit {
@@ -630,7 +630,7 @@ impl Child<'_> {
             true,
             None,
         );
-        for line in not_implemented::of_keywords(&outcome.used, Part::Vrrp) {
+        for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
             log!(Priority::Warning, "{line}");
         }
         if let Some(status) = outcome.exit {
