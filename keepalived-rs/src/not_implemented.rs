@@ -133,9 +133,13 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "vrrp_delay_after_boot"),
 ];
 
-/// Words behind a keyword that has its effect otherwise: the words as COMPAT.md shows them, and whether a model uses them.
+/// Whether a model uses something.
+pub type UsedIn = fn(&Model) -> bool;
+
+/// Words behind a keyword that has its effect otherwise: the words as COMPAT.md shows them, the process
+/// that tells it, and whether a model uses them.
 #[rustfmt::skip]
-pub static WORDS: &[(&str, Part, fn(&Model) -> bool)] = &[
+pub static WORDS: &[(&str, Part, UsedIn)] = &[
     ("allow_if_changes in dynamic_interfaces", Part::Parent, |m| m.global.allow_if_changes),
     ("use_vmac in virtual_ipaddress", Part::Vrrp, |m| {
         m.vrrp.instances.iter().flat_map(|i| i.vips.iter().chain(&i.evips)).any(|a| a.use_vmac)
@@ -147,7 +151,6 @@ pub static WORDS: &[(&str, Part, fn(&Model) -> bool)] = &[
 /// Command-line options without effect: how they are written.
 pub static OPTIONS: &[&str] = &[
     "-a, --address-monitoring",
-    "-d, --dump-conf",
     "-I, --dont-release-ipvs",
     "-x, --snmp",
     "-A, --snmp-agent-socket",
@@ -218,7 +221,6 @@ pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
     };
     out.extend(option(options.dont_release_ipvs, "--dont-release-ipvs"));
     out.extend(option(options.address_monitoring, "--address-monitoring"));
-    out.extend(option(options.dump_conf, "--dump-conf"));
     out.extend(option(options.snmp, "--snmp"));
     out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
     let global = &loaded.outcome.model.global;

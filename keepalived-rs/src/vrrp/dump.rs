@@ -1,5 +1,6 @@
 //! The present, for the dumps: what the core, the sockets and the interface table know, as plain data for [`crate::text::dump`].
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,12 +10,12 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::timer::monotonic_now;
 use linux_io::users;
-use net_types::Instant;
+use net_types::{Family, Instant};
 use netlink_wire::Link;
 use netlink_wire::link::Kind;
 use vrrp_proto::config::{TrackSource, VirtualAddress};
 use vrrp_proto::status::{FaultReason, Status};
-use vrrp_proto::{GroupId, IfId, InstanceId, Object, Router, SocketId};
+use vrrp_proto::{GroupId, IfId, InstanceId, Object, Router, SocketId, State};
 
 use super::interfaces::Interfaces;
 use super::kernel::Kernel;
@@ -46,6 +47,13 @@ impl Sources<'_> {
         self.write(&path, &vrrp_data(self.model, &self.snapshot()));
     }
 
+    /// `--dump-conf`: the data dump, each line of it as a line of the log.
+    pub(super) fn log(&self) {
+        for line in vrrp_data(self.model, &self.before_start()).lines() {
+            log!(Priority::Info, "{line}");
+        }
+    }
+
     /// SIGUSR2 and the signal that also clears.
     pub(super) fn stats(&self) {
         let path = format!("{}/keepalived.stats", paths::tmp_dir());
@@ -68,6 +76,34 @@ impl Sources<'_> {
                 text::errno::sentence(&e)
             );
         }
+    }
+
+    /// The present as the original shows it in the log: it writes that before it opens sockets and takes up states.
+    fn before_start(&self) -> Snapshot {
+        let mut now = self.snapshot();
+        now.configuration_only = true;
+        now.sockets.clear();
+        for (n, instance) in now.instances.iter_mut().enumerate() {
+            instance.sockets = None;
+            let core = self.router.config().instances.get(n);
+            let facts = core
+                .and_then(|c| c.interface)
+                .and_then(|i| self.kernel.interfaces.facts(i));
+            if let (None, Some(core), Some(facts)) = (instance.source, core, facts) {
+                instance.source = match core.family {
+                    Family::V4 => facts.v4.map(IpAddr::V4),
+                    Family::V6 => facts.v6.map(IpAddr::V6),
+                };
+            }
+        }
+        for (group, written) in now.groups.iter_mut().zip(&self.model.vrrp.sync_groups) {
+            group.state = if written.all_owners {
+                State::Master
+            } else {
+                State::Backup
+            };
+        }
+        now
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -211,7 +247,7 @@ impl Sources<'_> {
                 .and_then(|i| self.name(i))
                 .unwrap_or_default(),
             vrf: None,
-            family: socket.map_or(net_types::Family::V4, |s| s.family),
+            family: socket.map_or(Family::V4, |s| s.family),
             ah: false,
             unicast_source: socket.and_then(|s| s.unicast_source),
             rx_buffer: i32::try_from((self.receive_buffer)(id)).unwrap_or(i32::MAX),
@@ -247,7 +283,11 @@ impl Sources<'_> {
             more_ipv4: v4.iter().skip(1).copied().collect(),
             ipv6: v6.first().copied(),
             more_ipv6: v6.iter().skip(1).copied().collect(),
-            mac: link.address.as_bytes().to_vec(),
+            // The loopback interface has one of zeros, which is none.
+            mac: Some(link.address.as_bytes())
+                .filter(|mac| mac.iter().any(|b| *b != 0))
+                .unwrap_or_default()
+                .to_vec(),
             mac_broadcast: link.broadcast.as_bytes().to_vec(),
             flags: link.flags,
             seen_up: link.is_up(),

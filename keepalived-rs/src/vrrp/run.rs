@@ -158,6 +158,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     };
     child.say_addresses(child.router.config());
     child.take_lanes();
+    child.dump_configuration();
     child.refresh_sockets();
     child.promote_secondaries();
     child.clear_static_leftovers();
@@ -606,6 +607,13 @@ impl Child<'_> {
         });
     }
 
+    /// `--dump-conf`: to the log, at start and after each reload.
+    fn dump_configuration(&self) {
+        if self.context.options.dump_conf {
+            self.dumps(|d| d.log());
+        }
+    }
+
     /// SIGHUP: the parent has put a new configuration where we read it.
     fn reload(&mut self) {
         log!(Priority::Info, "Reloading");
@@ -663,6 +671,7 @@ impl Child<'_> {
             .open_fifos(&self.model.global, monotonic_now());
         self.feed(monotonic_now(), Input::Reconfigure(Box::new(config)));
         self.add_statics();
+        self.dump_configuration();
         self.say_sockets();
         process::apply(&self.model.global.vrrp);
     }

@@ -27,7 +27,8 @@ pub(super) fn instances(out: &mut String, model: &Model, now: &Snapshot) {
     line!(out, "------< VRRP Topology >------");
     let nothing = InstanceNow::default();
     for (index, i) in model.vrrp.instances.iter().enumerate() {
-        instance(out, model, i, now.instances.get(index).unwrap_or(&nothing));
+        let state = now.instances.get(index).unwrap_or(&nothing);
+        instance(out, model, i, state, !now.configuration_only);
     }
 }
 
@@ -74,7 +75,7 @@ pub(super) fn address_state<'a>(
     }
 }
 
-fn instance(out: &mut String, model: &Model, i: &VrrpInstance, now: &InstanceNow) {
+fn instance(out: &mut String, model: &Model, i: &VrrpInstance, now: &InstanceNow, passing: bool) {
     let version3 = i.version == Some(Version::V3);
     line!(out, " VRRP Instance = {}", &**i.name);
     line!(
@@ -88,7 +89,9 @@ fn instance(out: &mut String, model: &Model, i: &VrrpInstance, now: &InstanceNow
     if i.family == Some(Family::V6) {
         line!(out, "   Using Native IPv6");
     }
-    state(out, i, now, version3);
+    if passing {
+        state(out, i, now, version3);
+    }
     let wanted = i.state.map_or("BACKUP", |s| {
         if s == WantState::Master {
             "MASTER"
@@ -107,21 +110,11 @@ fn instance(out: &mut String, model: &Model, i: &VrrpInstance, now: &InstanceNow
         }
     );
     line!(out, "   Number of config faults = {}", i.config_faults);
-    faults(out, now);
-    line!(
-        out,
-        "   Number of track scripts init = {}",
-        now.scripts_init
-    );
-    let at = now.last_transition;
-    line!(out, "   Last transition = {} ({})", fixed(at.0), date(at));
-    match now.deadline {
-        None => line!(out, "   Read timeout = DISABLED"),
-        Some(at) => line!(out, "   Read timeout = {} ({})", fixed(at.0), date(at)),
+    if passing {
+        progress(out, now);
     }
-    line!(out, "   Master down timer = {} usecs", now.master_down);
     interface(out, i, now);
-    timing(out, i, now, version3);
+    timing(out, i, now, version3, passing);
     security(out, i, version3);
     if !i.vips.is_empty() {
         line!(out, "   Virtual IP ({}):", i.vips.len());
@@ -265,6 +258,23 @@ fn flags(out: &mut String, i: &VrrpInstance) {
     }
 }
 
+/// What holds it down, when it changed and what it waits for.
+fn progress(out: &mut String, now: &InstanceNow) {
+    faults(out, now);
+    line!(
+        out,
+        "   Number of track scripts init = {}",
+        now.scripts_init
+    );
+    let at = now.last_transition;
+    line!(out, "   Last transition = {} ({})", fixed(at.0), date(at));
+    match now.deadline {
+        None => line!(out, "   Read timeout = DISABLED"),
+        Some(at) => line!(out, "   Read timeout = {} ({})", fixed(at.0), date(at)),
+    }
+    line!(out, "   Master down timer = {} usecs", now.master_down);
+}
+
 fn faults(out: &mut String, now: &InstanceNow) {
     let f = &now.faults;
     line!(out, "   Number of tracker faults = {}", f.trackers);
@@ -385,7 +395,7 @@ fn interface(out: &mut String, i: &VrrpInstance, now: &InstanceNow) {
     }
 }
 
-fn timing(out: &mut String, i: &VrrpInstance, now: &InstanceNow, version3: bool) {
+fn timing(out: &mut String, i: &VrrpInstance, now: &InstanceNow, version3: bool, passing: bool) {
     line!(
         out,
         "   Gratuitous ARP delay = {}",
@@ -435,8 +445,10 @@ fn timing(out: &mut String, i: &VrrpInstance, now: &InstanceNow, version3: bool)
     }
     line!(out, "   Virtual Router ID = {}", i.vrid.unwrap_or(0));
     line!(out, "   Priority = {}", i.priority.unwrap_or(0));
-    line!(out, "   Effective priority = {}", now.effective_priority);
-    line!(out, "   Total priority = {}", now.total_priority);
+    if passing {
+        line!(out, "   Effective priority = {}", now.effective_priority);
+        line!(out, "   Total priority = {}", now.total_priority);
+    }
     if i.nopreempt {
         line!(
             out,

@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceNow>,
     /// Static addresses that are set.
     pub static_addresses: Vec<AddressNow>,
+    /// The dump is of the configuration alone (`--dump-conf`): lines about the passing state are left out.
+    pub configuration_only: bool,
 }
 
 /// This process.

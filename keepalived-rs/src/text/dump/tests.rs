@@ -464,3 +464,37 @@ fn recorded_dumps() {
     assert!(count >= 20, "only {count} recordings found");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// In the log of a start the original leaves out what passes (`--dump-conf`, seen on 2.3.3).
+#[test]
+fn the_configuration_alone() {
+    let model = model(&directory().join("301-v2-noauth.a.conf"));
+    let all = vrrp_data(&model, &Snapshot::default());
+    let alone = vrrp_data(
+        &model,
+        &Snapshot {
+            configuration_only: true,
+            ..Snapshot::default()
+        },
+    );
+    let gone: Vec<&str> = all
+        .lines()
+        .filter(|l| !alone.lines().any(|a| a == *l))
+        .filter_map(|l| l.trim().split([':', '=']).next())
+        .map(str::trim)
+        .collect();
+    assert_eq!(
+        gone,
+        [
+            "State",
+            "Number of tracker faults",
+            "Flags of interface faults - (none)",
+            "Number of track scripts init",
+            "Last transition",
+            "Read timeout",
+            "Master down timer",
+            "Effective priority",
+            "Total priority",
+        ]
+    );
+}

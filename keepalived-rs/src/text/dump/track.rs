@@ -304,17 +304,19 @@ pub(super) fn processes(out: &mut String, model: &Model, now: &Snapshot) {
             fixed(u64::from(p.terminate_delay))
         );
         line!(out, "   Fork delay = {}s", fixed(u64::from(p.fork_delay)));
-        let running = |v: bool| if v { "" } else { "not " };
-        line!(
-            out,
-            "   Fork delay timer {}running",
-            running(state.fork_timer)
-        );
-        line!(
-            out,
-            "   Terminate delay timer {}running",
-            running(state.terminate_timer)
-        );
+        if !now.configuration_only {
+            let running = |v: bool| if v { "" } else { "not " };
+            line!(
+                out,
+                "   Fork delay timer {}running",
+                running(state.fork_timer)
+            );
+            line!(
+                out,
+                "   Terminate delay timer {}running",
+                running(state.terminate_timer)
+            );
+        }
         line!(out, "   Full command = {}", truth(p.full_command));
         tracked_by(out, model, &p.name, |t| &t.processes);
     }
