@@ -12,9 +12,26 @@ pub(crate) fn set_receive_buffer_force(socket: &impl AsFd, bytes: u32) -> io::Re
     set(socket, libc::SO_RCVBUFFORCE, size(bytes))
 }
 
-/// `SO_SNDBUFFORCE`: the same for sending.
-pub(crate) fn set_send_buffer_force(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
-    set(socket, libc::SO_SNDBUFFORCE, size(bytes))
+/// A receive buffer beyond the system's limit, or up to that limit where the process may not go beyond it.
+pub(crate) fn set_receive_buffer(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    forced_or_limited(socket, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, bytes)
+}
+
+/// The same for sending.
+pub(crate) fn set_send_buffer(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    forced_or_limited(socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, bytes)
+}
+
+fn forced_or_limited(
+    socket: &impl AsFd,
+    forced: libc::c_int,
+    limited: libc::c_int,
+    bytes: u32,
+) -> io::Result<()> {
+    match set(socket, forced, size(bytes)) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => set(socket, limited, size(bytes)),
+        other => other,
+    }
 }
 
 /// `SO_NO_CHECK`: send UDP datagrams over IPv4 without a checksum.

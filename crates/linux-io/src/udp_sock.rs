@@ -29,7 +29,7 @@ impl Receiver {
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
         if let Some(bytes) = buffer {
-            sockopt::set_receive_buffer_force(&socket, bytes)?;
+            sockopt::set_receive_buffer(&socket, bytes)?;
         }
         socket.bind(&local.into())?;
         Ok(Self { socket })
@@ -52,7 +52,7 @@ impl Sender {
         socket.set_nonblocking(true)?;
         sockopt::set_no_check(&socket, !checksum)?;
         if let Some(bytes) = buffer {
-            sockopt::set_send_buffer_force(&socket, bytes)?;
+            sockopt::set_send_buffer(&socket, bytes)?;
         }
         Ok(Self {
             socket,

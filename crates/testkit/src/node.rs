@@ -307,6 +307,18 @@ fn command(argv: &[String]) -> Command {
     command
 }
 
+/// Lays an empty file system over `dir` in the calling thread's mount namespace.
+pub(crate) fn tmpfs(dir: &Path) -> Result<()> {
+    mount(
+        Some("tmpfs"),
+        dir,
+        Some("tmpfs"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        Some("mode=755"),
+    )
+    .map_err(|e| format!("{}: {e}", dir.display()))
+}
+
 /// Takes the calling thread into namespaces of its own.
 fn isolate() -> Result<OwnedFd> {
     let step = |what: &'static str| move |e: nix::Error| format!("{what}: {e}");
@@ -316,14 +328,10 @@ fn isolate() -> Result<OwnedFd> {
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .map_err(step("private mounts"))?;
-    mount(
-        Some("tmpfs"),
-        "/run",
-        Some("tmpfs"),
-        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
-        Some("mode=755"),
-    )
-    .map_err(step("/run"))?;
+    // What the daemons leave behind is this machine's own.
+    for dir in ["/run", "/var/log"] {
+        tmpfs(Path::new(dir))?;
+    }
     fs::create_dir_all("/run/lock").map_err(|e| format!("/run/lock: {e}"))?;
     let netns = File::open("/proc/thread-self/ns/net").map_err(|e| format!("netns: {e}"))?;
     Ok(netns.into())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 
 use crate::Result;
-use crate::node::Node;
+use crate::node::{Node, tmpfs};
 
 /// Which implementation a router runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Programs {
                 )
                 .map_err(|e| format!("{}: {e}", to.display()))?;
             }
-            Ok(())
+            tmpfs(&root.join("var/log"))
         })?
     }
 
