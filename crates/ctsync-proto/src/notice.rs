@@ -65,6 +65,8 @@ pub enum Notice {
         flow: Box<str>,
     },
     MissingLayer3,
+    /// A state from the peer has no addresses.
+    UnknownLayer3,
     MissingIpv4,
     MissingIpv6,
     NoMasterTuple,
@@ -88,6 +90,7 @@ impl Notice {
             | Self::CommitCreate { .. }
             | Self::CommitDestroy { .. }
             | Self::MissingLayer3
+            | Self::UnknownLayer3
             | Self::MissingIpv4
             | Self::MissingIpv6
             | Self::NoMasterTuple
@@ -201,6 +204,7 @@ impl fmt::Display for Notice {
                 return write!(f, "commit-destroy: {}", Errno(*errno));
             }
             Self::MissingLayer3 => "missing layer 3 protocol",
+            Self::UnknownLayer3 => "unknown layer 3 proto in hash",
             Self::MissingIpv4 => "missing IPv4 address. You forgot to load nf_conntrack_ipv4?",
             Self::MissingIpv6 => "missing IPv6 address. You forgot to load nf_conntrack_ipv6?",
             Self::NoMasterTuple => "no master tuple in expectation",

@@ -1,12 +1,14 @@
 //! Messages from the peer.
 
 use net_types::{Duration, Instant};
+use nfct::Known;
 
 use super::Engine;
 use crate::cache::{Cache, Object, State};
 use crate::config::{LinkKind, Mode};
 use crate::input::LinkIndex;
 use crate::mode::Verdict;
+use crate::notice::Notice;
 use crate::wire::{
     CT_DEL, CT_NEW, CT_UPD, EXP_NEW, Frame, FrameError, Frames, VERSION, decode_conntrack,
     decode_expect,
@@ -117,6 +119,9 @@ impl Engine {
         let seconds = self.seconds(now);
         let applied = match header.kind {
             CT_NEW | CT_UPD | CT_DEL => decode_conntrack(frame.body, self.codec.order).map(|ct| {
+                if !ct.orig.known.has(Known::L3) {
+                    self.log(Notice::UnknownLayer3);
+                }
                 let slot = apply(&mut self.external, header.kind, ct, seconds);
                 (slot, 0)
             }),
