@@ -27,6 +27,11 @@ use linux_io::watch::Watch;
 const LARGEST_DATAGRAM: usize = 65536;
 /// Outputs done in a row before the sockets are looked at again.
 const OUTPUTS_AT_ONCE: u32 = 4096;
+/// How long the loop leaves the sockets alone in a burst of events. Awake for each event, it would send each in a datagram
+/// of its own, and cost this node and its peer a wake-up per flow; so it lets some gather. What was taken has left before.
+const GATHER: std::time::Duration = std::time::Duration::from_micros(500);
+/// Events in one turn that make a burst. Fewer, and the loop only waits for more.
+const BURST: u32 = 4;
 /// Parts of a dump taken in a row before the other sockets are looked at again.
 const DUMP_PARTS_AT_ONCE: u32 = 8;
 
@@ -153,13 +158,17 @@ impl Replication {
         Ok(())
     }
 
-    /// Takes what the event socket has, at most `limit` datagrams; `true` when there may be more.
-    fn take_events(&mut self, watch: &Watch, limit: u32) -> bool {
+    /// Takes what the event socket has, at most `limit` datagrams.
+    fn take_events(&mut self, watch: &Watch, limit: u32) -> Taken {
         let Some(events) = &mut self.events else {
-            return false;
+            return Taken::default();
         };
         let now = monotonic_now();
         let mut left = limit;
+        let taken = |left: u32, more| Taken {
+            burst: limit.saturating_sub(left) >= BURST,
+            more,
+        };
         while left > 0 {
             match watch.read(|| events.receive(&mut self.engine, now, left)) {
                 Ok(count) => {
@@ -167,7 +176,7 @@ impl Replication {
                     // A batch that was not full emptied the socket: no need to hear that from the system.
                     if usize::try_from(count).is_ok_and(|n| n < BATCH) && left > 0 {
                         watch.emptied();
-                        return false;
+                        return taken(left, false);
                     }
                 }
                 Err(e) => match e.raw_os_error() {
@@ -175,18 +184,18 @@ impl Replication {
                         grow(events);
                         self.engine.shell_counters().netlink_buffer = events.buffer;
                         self.engine.handle(now, Input::Overrun);
-                        return true;
+                        return taken(left, true);
                     }
-                    _ if e.kind() == io::ErrorKind::WouldBlock => return false,
+                    _ if e.kind() == io::ErrorKind::WouldBlock => return taken(left, false),
                     _ if e.kind() == io::ErrorKind::Interrupted => {}
                     _ => {
                         self.engine.handle(now, Input::EventReadFailed);
-                        return false;
+                        return taken(left, false);
                     }
                 },
             }
         }
-        true
+        taken(left, true)
     }
 
     fn take_datagrams(
@@ -231,6 +240,15 @@ impl Replication {
         }
         true
     }
+}
+
+/// What one turn took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    /// There may be more.
+    more: bool,
+    /// There were many kernel events.
+    burst: bool,
 }
 
 /// Doubles the event socket's buffer and says so.
@@ -410,7 +428,8 @@ impl Daemon {
             if self.stopped(&watches) || self.serve_clients() {
                 return Ok(());
             }
-            more |= self.take_all(&watches, &mut buffer);
+            let taken = self.take_all(&watches, &mut buffer);
+            more |= taken.more;
             if watches
                 .timer
                 // A timer that has not rung must say so as an error, or its readiness would never end.
@@ -437,6 +456,10 @@ impl Daemon {
                 alive = self.systemd.watchdog.map(|period| now + period);
             }
             more |= self.pump();
+            if taken.burst && !more {
+                // The process has nothing else to run meanwhile, and an armed timer would cost more than this.
+                std::thread::sleep(GATHER);
+            }
         }
     }
 
@@ -559,23 +582,24 @@ impl Daemon {
         false
     }
 
-    /// Takes what the kernel and the peer have to say; `true` when there may be more.
-    fn take_all(&mut self, watches: &Watches, buffer: &mut [u8]) -> bool {
+    /// Takes what the kernel and the peer have to say.
+    fn take_all(&mut self, watches: &Watches, buffer: &mut [u8]) -> Taken {
         let Some(replication) = &mut self.replication else {
-            return false;
+            return Taken::default();
         };
         let limit = self.iteration_limit;
-        let mut more = false;
-        if let Some(watch) = &watches.events {
-            more |= replication.take_events(watch, limit);
-        }
+        let mut taken = match &watches.events {
+            Some(watch) => replication.take_events(watch, limit),
+            None => Taken::default(),
+        };
+        let more = &mut taken.more;
         for (index, watch) in watches.channels.iter().enumerate() {
             if let Some(watch) = watch {
-                more |= replication.take_datagrams(index, watch, limit, buffer);
+                *more |= replication.take_datagrams(index, watch, limit, buffer);
             }
         }
         for (which, watch) in &watches.answers {
-            more |= replication.take_answers(*which, watch);
+            *more |= replication.take_answers(*which, watch);
         }
         if let Some(watch) = &watches.links {
             let news = || {
@@ -587,10 +611,10 @@ impl Daemon {
             };
             if watch.read(news).is_ok() {
                 replication.report_links();
-                more = true;
+                *more = true;
             }
         }
-        more
+        taken
     }
 
     fn pump(&mut self) -> bool {
