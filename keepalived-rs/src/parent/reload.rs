@@ -170,6 +170,10 @@ impl Parent {
             daemon_rt::log!(Priority::Err, "Reload failed - {e}");
             return Ok(());
         }
+        if let (None, Some(mask)) = (self.options.umask, global.umask) {
+            self.umask = mask;
+            linux_io::process::umask(mask);
+        }
         if global.process_name != self.global.process_name {
             set_process_name(Some(global.process_name.as_deref().unwrap_or("keepalived")));
         }

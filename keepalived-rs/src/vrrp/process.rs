@@ -1,12 +1,28 @@
 //! What global_defs says about the process itself: scheduling, memory, processors.
 //! Answers to: keepalived 2.3.3 lib/process.c.
 
+use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::ProcessOptions;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::sched::{self, Class, Limit, Resource};
 
+use crate::child::Context;
 use crate::text::errno::sentence;
+
+/// What a reload changes of the process: its name, and the mask of new files unless the command line gives one.
+pub(super) fn adopt(context: &mut Context, before: &Global, now: &Global) {
+    if now.vrrp.name != before.vrrp.name {
+        let name = now.vrrp.name.as_deref().unwrap_or("keepalived");
+        if linux_io::process::set_name(name).is_err() {
+            log!(Priority::Info, "Failed to set process name '{name}'");
+        }
+    }
+    if let (None, Some(mask)) = (context.options.umask, now.umask) {
+        context.umask = mask;
+        linux_io::process::umask(mask);
+    }
+}
 
 /// Applies the options; a refusal is logged and the process goes on as it is.
 pub(super) fn apply(options: &ProcessOptions) {

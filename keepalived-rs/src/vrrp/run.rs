@@ -656,7 +656,8 @@ impl Child<'_> {
                 return;
             }
         };
-        self.model = outcome.model;
+        let before = std::mem::replace(&mut self.model, outcome.model);
+        process::adopt(self.context, &before.global, &self.model.global);
         let old = std::mem::replace(&mut self.statics, statics);
         for gone in old
             .iter()
