@@ -58,18 +58,11 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("vrrp_instance", "track_bfd"),
     ("vrrp_sync_group", "track_bfd"),
     // Trackers.
-    ("", "vrrp_script"),
-    ("", "vrrp_track_file"),
-    ("", "track_file"),
     ("", "vrrp_track_process"),
     ("", "linkbeat_use_polling"),
     ("", "linkbeat_interfaces"),
     ("vrrp_instance", "linkbeat_use_polling"),
-    ("vrrp_instance", "track_script"),
-    ("vrrp_instance", "track_file"),
     ("vrrp_instance", "track_process"),
-    ("vrrp_sync_group", "track_script"),
-    ("vrrp_sync_group", "track_file"),
     ("vrrp_sync_group", "track_process"),
     ("global_defs", "process_monitor_rcv_bufs"),
     ("global_defs", "process_monitor_rcv_bufs_force"),
@@ -200,14 +193,7 @@ fn of_keywords(
 /// BFD sessions have sentences of their own in [`warnings`], as the parent does not read them.
 fn is_global(block: &str, keyword: &str) -> bool {
     match block {
-        "" => !matches!(
-            keyword,
-            "vrrp_script"
-                | "vrrp_track_file"
-                | "track_file"
-                | "vrrp_track_process"
-                | "linkbeat_interfaces"
-        ),
+        "" => !matches!(keyword, "vrrp_track_process" | "linkbeat_interfaces"),
         other => other == "global_defs",
     }
 }
@@ -283,7 +269,7 @@ mod tests {
     #[test]
     fn each_process_tells_its_own() {
         let used = BTreeSet::from([
-            ("", "vrrp_script"),
+            ("", "vrrp_track_process"),
             ("global_defs", "smtp_server"),
             ("global_defs", "router_id"),
             ("vrrp_instance", "use_vmac"),
@@ -296,7 +282,7 @@ mod tests {
         assert_eq!(
             of_keywords(&used, Part::Vrrp, |_| false),
             [
-                "WARNING - vrrp_script: not implemented yet",
+                "WARNING - vrrp_track_process: not implemented yet",
                 "WARNING - use_vmac in vrrp_instance: not implemented yet",
             ]
         );

@@ -61,6 +61,17 @@ impl FileWatch {
         Ok(Watch(self.0.add_watch(path, what)?))
     }
 
+    /// As [`Self::add`], without the creation of files: a new file is told of as [`Change::Written`] once somebody has finished writing it.
+    pub fn add_finished(&self, path: &Path) -> io::Result<Watch> {
+        let what = AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_MOVED_FROM
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_MOVE_SELF;
+        Ok(Watch(self.0.add_watch(path, what)?))
+    }
+
     /// Ends a watch.
     pub fn remove(&self, watch: Watch) -> io::Result<()> {
         Ok(self.0.rm_watch(watch.0)?)

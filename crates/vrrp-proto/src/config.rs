@@ -429,6 +429,8 @@ pub enum TrackerKind {
 pub enum TrackerState {
     /// A script that has not run yet: an instance with weight 0 on it waits.
     Pending,
+    /// A script that is new since a reload and has not run yet: it counts for nothing.
+    Unknown,
     /// Succeeds.
     Up,
     /// Fails.

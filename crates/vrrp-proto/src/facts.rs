@@ -55,7 +55,7 @@ impl Router {
                 }
                 TrackSource::Tracker(tracker) => {
                     let failed = match self.config.trackers[tracker.index()].state {
-                        TrackerState::Pending => false,
+                        TrackerState::Pending | TrackerState::Unknown => false,
                         TrackerState::Up => track.weight == 0 && track.reverse,
                         TrackerState::Down => track.weight == 0 && !track.reverse,
                         TrackerState::Value(v) => {
@@ -108,7 +108,7 @@ impl Router {
                 TrackSource::Interface(interface) => self.links[interface.index()].up,
                 TrackSource::Tracker(tracker) => {
                     match self.config.trackers[tracker.index()].state {
-                        TrackerState::Pending => continue,
+                        TrackerState::Pending | TrackerState::Unknown => continue,
                         TrackerState::Up => true,
                         TrackerState::Down => false,
                         TrackerState::Value(v) => {
@@ -169,6 +169,11 @@ impl Router {
             return;
         }
         self.update_priority(now, id);
+        self.refresh_faults(now, id);
+    }
+
+    /// Acts on what changed but the priority.
+    fn refresh_faults(&mut self, now: Instant, id: InstanceId) {
         let i = id.index();
         let (faulty, pending) = (self.is_faulty(id), self.is_pending(id));
         let (was_faulty, was_pending) = (self.live[i].faulty, self.live[i].pending);
@@ -391,7 +396,8 @@ impl Router {
         let Some(tracker) = self.config.trackers.get_mut(id.index()) else {
             return;
         };
-        if core::mem::replace(&mut tracker.state, state) == state {
+        let before = core::mem::replace(&mut tracker.state, state);
+        if before == state {
             return;
         }
         let bfd = tracker.kind == TrackerKind::Bfd;
@@ -404,9 +410,51 @@ impl Router {
                         InstanceNotice::TrackedBfd(id, state == TrackerState::Up),
                     );
                 }
-                self.refresh(now, instance);
+                let file = match (before, state) {
+                    (TrackerState::Value(old), TrackerState::Value(new)) if self.started => {
+                        self.file_fault(instance, id, old, new)
+                    }
+                    _ => false,
+                };
+                if file {
+                    self.refresh_faults(now, instance);
+                } else {
+                    self.refresh(now, instance);
+                }
             }
         }
+    }
+
+    /// A tracked file becomes a fault or stops being one: said, and its share of the priority changes in silence. Going down
+    /// the priority stays what it is until something else changes it. `false` if it is neither.
+    fn file_fault(&mut self, id: InstanceId, tracker: TrackerId, old: i32, new: i32) -> bool {
+        let config = &self.config.instances[id.index()];
+        let source = TrackSource::Tracker(tracker);
+        let Some(track) = config.tracks.iter().find(|t| t.source == source) else {
+            return false;
+        };
+        let effect = |v| file_effect(v, track.weight, track.reverse);
+        let (was, is) = (effect(old) <= FILE_FAULT, effect(new) <= FILE_FAULT);
+        if was == is {
+            // Another fault, or none before and after.
+            return was;
+        }
+        let owner = config.priority == 255;
+        let counts = track.weight != 0 && effect(new) != 0;
+        self.say_of(id, InstanceNotice::TrackedFile(tracker, is));
+        if !owner {
+            let total = self.total_by_facts(id);
+            let live = &mut self.live[id.index()];
+            live.total = total;
+            if !is {
+                live.effective = u8::try_from(total.clamp(1, 254)).unwrap_or(1);
+                if counts {
+                    let effective = live.effective;
+                    self.say_of(id, InstanceNotice::PrioritySet(effective));
+                }
+            }
+        }
+        true
     }
 }
 

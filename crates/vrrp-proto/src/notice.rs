@@ -115,6 +115,10 @@ pub enum InstanceNotice {
         /// IPv6 instead of IPv4.
         v6: bool,
     },
+    /// `(N): tracked file F now FAULT state`, `(N): tracked file F leaving FAULT state`. Detail.
+    TrackedFile(TrackerId, bool),
+    /// `(N) Setting effective priority to n`: a tracked file stops being a fault and counts. Detail.
+    PrioritySet(u8),
     /// `VRRP_Instance(N) Tracked BFD instance B is UP|DOWN`
     TrackedBfd(TrackerId, bool),
     /// `Receive advertisement timeout`. Detail.
@@ -202,7 +206,9 @@ impl InstanceNotice {
     pub const fn is_detail(&self) -> bool {
         matches!(
             self,
-            Self::AdvertTimeout
+            Self::TrackedFile(..)
+                | Self::PrioritySet(_)
+                | Self::AdvertTimeout
                 | Self::SentZero
                 | Self::Setting { .. }
                 | Self::Announcing(..)

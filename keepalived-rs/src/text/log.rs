@@ -157,6 +157,15 @@ fn instance(f: &mut Formatter<'_>, r: &Router, name: &str, n: &InstanceNotice) -
             "({name}) entering FAULT state (no IPv{} address for interface)",
             if *v6 { 6 } else { 4 }
         ),
+        InstanceNotice::TrackedFile(t, fault) => write!(
+            f,
+            "({name}): tracked file {} {} FAULT state",
+            r.tracker_name(*t),
+            if *fault { "now" } else { "leaving" }
+        ),
+        InstanceNotice::PrioritySet(priority) => {
+            write!(f, "({name}) Setting effective priority to {priority}")
+        }
         InstanceNotice::TrackedBfd(t, up) => write!(
             f,
             "VRRP_Instance({name}) Tracked BFD instance {} is {}",

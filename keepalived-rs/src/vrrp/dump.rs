@@ -13,13 +13,14 @@ use linux_io::users;
 use net_types::{Family, Instant};
 use netlink_wire::Link;
 use netlink_wire::link::Kind;
-use vrrp_proto::config::{TrackSource, VirtualAddress};
+use vrrp_proto::config::{Track, TrackSource, TrackerState, VirtualAddress};
 use vrrp_proto::status::{FaultReason, Status};
 use vrrp_proto::{GroupId, IfId, InstanceId, Object, Router, SocketId, State};
 
 use super::interfaces::Interfaces;
 use super::kernel::Kernel;
 use super::sockets::Sockets;
+use super::track::Tracking;
 use crate::child::Context;
 use crate::text;
 use crate::text::dump::snapshot::{
@@ -36,6 +37,7 @@ pub(super) struct Sources<'a> {
     pub(super) router: &'a Router,
     pub(super) sockets: &'a Sockets,
     pub(super) kernel: &'a Kernel,
+    pub(super) tracking: &'a Tracking,
     /// The socket's configured receive buffer.
     pub(super) receive_buffer: &'a dyn Fn(SocketId) -> u32,
 }
@@ -142,6 +144,8 @@ impl Sources<'_> {
                 .map(|l| self.interface(l))
                 .collect(),
             static_addresses: self.statics(),
+            scripts: self.tracking.scripts_now(),
+            track_files: self.tracking.files_now(),
             ..Snapshot::default()
         }
     }
@@ -200,7 +204,7 @@ impl Sources<'_> {
             total_priority: s.total_priority,
             highest_other_priority: s.config.timer_expired_backup.unwrap_or(0),
             faults,
-            scripts_init: 0,
+            scripts_init: self.waits_for(&s.config.tracks),
             vmac_up: false,
             vip_set: s.holding,
             sockets: self
@@ -214,14 +218,31 @@ impl Sources<'_> {
         }
     }
 
+    /// Scripts without weight that have not run yet.
+    fn waits_for(&self, tracks: &[Track]) -> u32 {
+        let trackers = &self.router.config().trackers;
+        let pending = |t: &&Track| {
+            t.weight == 0
+                && matches!(t.source, TrackSource::Tracker(id)
+                    if trackers.get(id.index()).is_some_and(|t| t.state == TrackerState::Pending))
+        };
+        u32::try_from(tracks.iter().filter(pending).count()).unwrap_or(u32::MAX)
+    }
+
     fn group(&self, id: GroupId) -> Option<GroupNow> {
         let status = self.router.group_status(id)?;
         let faulty = |m: &InstanceId| self.router.status(*m).is_some_and(|s| !s.faults.is_empty());
         let faults = status.config.members.iter().filter(|m| faulty(m)).count();
+        let waiting = status.config.members.iter().filter(|m| {
+            self.router
+                .status(**m)
+                .is_some_and(|s| self.waits_for(&s.config.tracks) > 0)
+        });
+        let waiting = waiting.count();
         Some(GroupNow {
             state: status.state,
             members_fault: u32::try_from(faults).unwrap_or(u32::MAX),
-            members_init: 0,
+            members_init: u32::try_from(waiting).unwrap_or(u32::MAX),
         })
     }
 

@@ -10,15 +10,15 @@ use conf_parsers::keepalived::model::address::Address;
 use conf_parsers::keepalived::model::print_address::{AddressState, print_address};
 use conf_parsers::keepalived::model::print_route::{InstalledOn, print_route};
 use conf_parsers::keepalived::model::print_rule::print_rule;
-use conf_parsers::keepalived::model::vrrp::{SyncGroup, Tracked};
+use conf_parsers::keepalived::model::vrrp::{SyncGroup, Tracked, Trackers};
 use conf_parsers::keepalived::model::vrrp_instance::{
     AuthType, OldUnicastChecksum, Version as WrittenVersion, VrrpInstance, WantState,
 };
 use net_types::{Duration, Family, Vrid};
 use vrrp_proto::config::{
     Auth, Config, Destination, Garp, Global, Group, GroupId, IfId, Instance, InstanceId, Interface,
-    LinkFacts, Object, OldChecksum, Pacing, Peer, Track, TrackSource, Version, VirtualAddress,
-    VirtualRoute, VirtualRule, Wanted,
+    LinkFacts, Object, OldChecksum, Pacing, Peer, Track, TrackSource, Tracker, TrackerId,
+    TrackerKind, TrackerState, Version, VirtualAddress, VirtualRoute, VirtualRule, Wanted,
 };
 
 use super::objects::{AddressObject, Objects, RouteObject, rule};
@@ -106,7 +106,7 @@ pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowere
             interfaces,
             instances,
             groups,
-            trackers: Vec::new(),
+            trackers: trackers(model),
             pacing,
         },
         statics,
@@ -197,7 +197,7 @@ impl Lowering<'_> {
         let rules = rules.collect();
         let addresses = self.addresses(i, &i.vips);
         let excluded = self.addresses(i, &i.evips);
-        let tracks = self.tracks(&i.tracked.interfaces);
+        let tracks = self.tracks(&i.tracked);
         Some(Instance {
             name: i.name.value.clone(),
             vrid: Vrid::new(i.vrid?)?,
@@ -288,18 +288,36 @@ impl Lowering<'_> {
         found
     }
 
-    /// Interfaces only: scripts, files, processes and BFD sessions are not watched yet, and what is not watched may not
-    /// hold an instance down.
-    fn tracks(&mut self, interfaces: &[Tracked]) -> Vec<Track> {
-        let mut found = Vec::with_capacity(interfaces.len());
-        for tracked in interfaces {
-            if let Some(id) = self.interface(&tracked.name) {
-                found.push(Track {
-                    source: TrackSource::Interface(id),
-                    weight: i32::from(tracked.weight),
-                    reverse: tracked.reverse,
-                });
-            }
+    /// Interfaces, files and scripts, in the order of the original's log lines: processes and BFD sessions are not watched yet,
+    /// and what is not watched may not hold an instance down.
+    fn tracks(&mut self, tracked: &Trackers) -> Vec<Track> {
+        let vrrp = &self.model.vrrp;
+        let script = |name: &str| vrrp.scripts.iter().position(|s| **s.name == *name);
+        let file = |name: &str| {
+            let n = vrrp.track_files.iter().position(|f| **f.name == *name)?;
+            n.checked_add(vrrp.scripts.len())
+        };
+        let tracker = |n: Option<usize>| {
+            let id = n.and_then(|n| u16::try_from(n).ok());
+            id.map(|id| TrackSource::Tracker(TrackerId(id)))
+        };
+        let track = |t: &Tracked, source: Option<TrackSource>| {
+            source.map(|source| Track {
+                source,
+                weight: i32::from(t.weight),
+                reverse: t.reverse,
+            })
+        };
+        let mut found = Vec::new();
+        for t in &tracked.interfaces {
+            let id = self.interface(&t.name);
+            found.extend(track(t, id.map(TrackSource::Interface)));
+        }
+        for t in &tracked.files {
+            found.extend(track(t, tracker(file(&t.name))));
+        }
+        for t in &tracked.scripts {
+            found.extend(track(t, tracker(script(&t.name))));
         }
         found
     }
@@ -358,6 +376,22 @@ impl Lowering<'_> {
         }
         found
     }
+}
+
+/// Scripts, then files, in the order of the model. What is known of them is filled in by [`super::track`].
+fn trackers(model: &Model) -> Vec<Tracker> {
+    let vrrp = &model.vrrp;
+    let scripts = vrrp.scripts.iter().map(|s| Tracker {
+        name: s.name.value.clone(),
+        kind: TrackerKind::Script,
+        state: TrackerState::Pending,
+    });
+    let files = vrrp.track_files.iter().map(|f| Tracker {
+        name: f.name.value.clone(),
+        kind: TrackerKind::File,
+        state: TrackerState::Value(0),
+    });
+    scripts.chain(files).collect()
 }
 
 /// The groups of interfaces that share a queue.

@@ -10,6 +10,7 @@
 //! sockets  adverts in and out                    kernel    addresses, routes, rules; links and who removed what
 //! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs
 //! dump     what the dump files show of the present
+//! track    scripts that run periodically, numbers in files
 //! ```
 
 mod dump;
@@ -22,6 +23,7 @@ pub mod objects;
 mod process;
 mod run;
 pub mod sockets;
+mod track;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;

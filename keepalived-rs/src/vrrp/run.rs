@@ -38,6 +38,7 @@ use super::notify::Notifier;
 use super::objects::Objects;
 use super::process;
 use super::sockets::Sockets;
+use super::track::Tracking;
 use crate::child::Context;
 use crate::config::parse_child;
 use crate::host::System;
@@ -59,6 +60,7 @@ struct Watches {
     signals: Watch,
     sockets: Watch,
     kernel: Watch,
+    files: Option<Watch>,
 }
 
 impl Watches {
@@ -66,7 +68,8 @@ impl Watches {
     async fn any(&self) {
         poll_fn(|cx| {
             let mut ready = false;
-            for watch in [&self.timer, &self.signals, &self.sockets, &self.kernel] {
+            let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
+            for watch in always.into_iter().chain(&self.files) {
                 ready |= watch.poll_read(cx);
             }
             if ready {
@@ -100,6 +103,7 @@ struct Child<'a> {
     lanes: Vec<Lane>,
     model: Model,
     notifier: Notifier,
+    tracking: Tracking,
     statics: Vec<Static>,
     /// Interfaces whose `promote_secondaries` we have set.
     promoted: Vec<Box<str>>,
@@ -133,7 +137,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         return Ok(status);
     }
     let model = outcome.model;
-    let (config, statics) = prepare(&model, &mut kernel, context)?;
+    let mut tracking = Tracking::new();
+    let (config, statics) = prepare(&model, &mut kernel, context, &mut tracking, false)?;
     process::apply(&model.global.vrrp);
     let now = monotonic_now();
     let mut child = Child {
@@ -147,6 +152,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         router: Router::new(config, now),
         lanes: Vec::new(),
         notifier: Notifier::new(&model),
+        tracking,
         model,
         statics,
         promoted: Vec::new(),
@@ -164,6 +170,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     child.clear_static_leftovers();
     child.notifier.open_fifos(&child.model.global, now);
     child.feed(now, Input::Start);
+    child.tracking.start(now);
     child.add_statics();
     child.say_sockets();
 
@@ -173,6 +180,11 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         signals: Watch::reading(signals)?,
         sockets: Watch::reading(child.sockets.readable())?,
         kernel: Watch::reading(&child.kernel)?,
+        files: child
+            .tracking
+            .files_readable()
+            .map(Watch::reading)
+            .transpose()?,
     };
     let mut armed = None;
     let mut buffer = vec![0; PACKET_LEN];
@@ -198,6 +210,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.timeout(now);
         child.packets(&watches.sockets, &mut buffer);
         child.news(&watches.kernel);
+        child.files(watches.files.as_ref());
         child.signals(&watches.signals, signals);
     }
 }
@@ -232,6 +245,8 @@ fn prepare(
     model: &Model,
     kernel: &mut Kernel,
     context: &Context,
+    tracking: &mut Tracking,
+    reload: bool,
 ) -> io::Result<(Config, Vec<Static>)> {
     let switches = Switches {
         release_vips: context.options.release_vips,
@@ -253,6 +268,7 @@ fn prepare(
     for interface in &mut config.interfaces {
         interface.link = kernel.interfaces.facts_by_name(&interface.name);
     }
+    tracking.configure(monotonic_now(), model, &mut config, reload, context.umask);
     Ok((config, statics))
 }
 
@@ -267,6 +283,7 @@ impl Child<'_> {
         let own = [
             self.router.next_timeout(),
             self.notifier.next_timeout(),
+            self.tracking.next_timeout(),
             self.patience,
         ];
         own.into_iter().flatten().min()
@@ -276,6 +293,8 @@ impl Child<'_> {
         self.router.handle_timeout(now);
         self.drain(now);
         self.notifier.handle_timeout(now);
+        self.tracking.handle_timeout(now);
+        self.tracked(now);
     }
 
     /// The exit status, when nothing is left to do or to wait for.
@@ -293,6 +312,7 @@ impl Child<'_> {
 
     fn shut_down(&mut self) {
         let now = monotonic_now();
+        self.tracking.stop();
         self.notifier.stopping(now);
         self.feed(now, Input::Shutdown);
     }
@@ -550,6 +570,26 @@ impl Child<'_> {
         }
     }
 
+    /// Tracked files that have changed.
+    fn files(&mut self, watch: Option<&Watch>) {
+        let Some(watch) = watch else { return };
+        let changed = watch.read(|| {
+            // Read until nothing is left.
+            self.tracking.files_changed();
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        if changed.is_err() {
+            self.tracked(monotonic_now());
+        }
+    }
+
+    /// What scripts and files have to tell goes to the core, one after the other.
+    fn tracked(&mut self, now: Instant) {
+        while let Some((id, state)) = self.tracking.poll() {
+            self.feed(now, Input::Tracker(id, state));
+        }
+    }
+
     fn signals(&mut self, watch: &Watch, signals: &Signals) {
         loop {
             let next = watch.read(|| signals.next().and_then(none_is_wait(Option::is_some)));
@@ -575,7 +615,9 @@ impl Child<'_> {
                 }
                 Signal::CHLD => {
                     while let Ok(Some((pid, exit))) = linux_io::process::reap_any() {
-                        self.notifier.exited(pid, exit);
+                        if !self.notifier.exited(pid, exit) && self.tracking.exited(pid, exit) {
+                            self.tracked(monotonic_now());
+                        }
                     }
                 }
                 other if Some(other) == crate::cli::json_signal() => {
@@ -603,6 +645,7 @@ impl Child<'_> {
             router,
             sockets: &self.sockets,
             kernel,
+            tracking: &self.tracking,
             receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
         });
     }
@@ -646,7 +689,13 @@ impl Child<'_> {
             self.shut_down();
             return;
         }
-        let (config, statics) = match prepare(&outcome.model, &mut self.kernel, self.context) {
+        let (config, statics) = match prepare(
+            &outcome.model,
+            &mut self.kernel,
+            self.context,
+            &mut self.tracking,
+            true,
+        ) {
             Ok(prepared) => prepared,
             Err(e) => {
                 let text = text::errno::sentence(&e);
@@ -671,6 +720,7 @@ impl Child<'_> {
         self.notifier
             .open_fifos(&self.model.global, monotonic_now());
         self.feed(monotonic_now(), Input::Reconfigure(Box::new(config)));
+        self.tracking.start(monotonic_now());
         self.add_statics();
         self.dump_configuration();
         self.say_sockets();

@@ -1,0 +1,617 @@
+//! When tracked scripts run, and what their results mean. No process, no clock: time comes in, actions go out.
+//!
+//! In: settings of the scripts, how runs ended, the time. Out: [`Action`] values in the order in which they are to happen.
+//!
+//! ```text
+//!  result:  0 … rise-1 │ rise … rise+fall-1
+//!           down       │ up
+//! ```
+//! A success below `rise` counts up until it gets there, then the counter jumps to the top; a failure counts down until `rise`,
+//! then it drops to 0.
+//! Answers to: keepalived-behaviour.md section 7 "Script" and section 10, keepalived 2.3.3 vrrp/vrrp_scheduler.c, vrrp/vrrp.c.
+
+use std::collections::VecDeque;
+
+use net_types::{Duration, Instant};
+use vrrp_proto::config::TrackerState;
+
+/// How long a script may take to obey SIGTERM, and then SIGKILL.
+const OBEY: Duration = Duration::from_secs(2);
+/// How long between attempts to end one that hangs in the kernel.
+const HOPELESS: Duration = Duration::from_secs(10);
+
+/// What the scheduler knows of a script's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// Its name, for the log.
+    pub(super) name: Box<str>,
+    /// From start to start.
+    pub(super) interval: Duration,
+    /// How long a run may take.
+    pub(super) timeout: Duration,
+    /// Successes that bring it up, 1 and more.
+    pub(super) rise: u32,
+    /// Failures that bring it down, 1 and more.
+    pub(super) fall: u32,
+}
+
+impl Settings {
+    fn top(&self) -> u32 {
+        self.rise.saturating_add(self.fall).saturating_sub(1)
+    }
+}
+
+/// How far a script is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Init {
+    /// Has not ended yet since the daemon started.
+    First,
+    /// New since a reload, and has not ended yet.
+    FirstSinceReload,
+    /// Has not ended yet and counts as failed.
+    Failed,
+    /// Has ended at least once.
+    Done,
+}
+
+/// What a script does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// Waits.
+    Idle,
+    /// Runs.
+    Running,
+    /// Was asked to end.
+    Terminating,
+    /// Was killed.
+    Killing,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It exited with this status.
+    Status(u8),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// What is to be done. The number is the script's position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Start it.
+    Run(usize),
+    /// Send SIGTERM to its process group.
+    Terminate(usize),
+    /// Send SIGKILL to its process group.
+    Kill(usize),
+    /// SIGKILL did not help: say so, before the next [`Action::Kill`].
+    Unkillable(usize),
+    /// A log line.
+    Say(String),
+    /// It is up or down now.
+    Tell(usize, TrackerState),
+}
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+#[derive(Clone, Debug)]
+struct Script {
+    settings: Settings,
+    result: u32,
+    init: Init,
+    activity: Activity,
+    last_status: u8,
+    /// Start of the next run.
+    next: Option<Instant>,
+    /// When patience with the run ends.
+    deadline: Option<Instant>,
+}
+
+/// What a reload keeps of a script whose command is the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    rise: u32,
+    fall: u32,
+    result: u32,
+    init: Init,
+    last_status: u8,
+}
+
+/// All scripts of the process.
+#[derive(Debug, Default)]
+pub(super) struct Scheduler {
+    scripts: Vec<Script>,
+    actions: VecDeque<Action>,
+}
+
+impl Scheduler {
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.scripts.clear();
+        self.actions.clear();
+    }
+
+    /// Adds a script that was not there before; it does not run before [`Self::start`].
+    pub(super) fn add(&mut self, settings: Settings, init_fail: bool, reload: bool) {
+        let init = if init_fail {
+            Init::Failed
+        } else if reload {
+            Init::FirstSinceReload
+        } else {
+            Init::First
+        };
+        self.push(settings, 0, init, 0);
+    }
+
+    /// Adds a script with what an earlier configuration knew of it; a line says what is thought of it now.
+    pub(super) fn add_known(&mut self, settings: Settings, kept: Kept) {
+        let name = &settings.name;
+        match kept.init {
+            // The original forgets `init_fail` of a script that waits for its first end.
+            Init::First | Init::FirstSinceReload => self.push(settings, 0, kept.init, 0),
+            Init::Failed | Init::Done => {
+                let result = if kept.result < kept.rise {
+                    self.say(format!(
+                        "VRRP_Script({name}) considered unsuccessful on reload"
+                    ));
+                    let missing = kept.rise.saturating_sub(kept.result);
+                    if kept.result == 0 {
+                        0
+                    } else {
+                        settings.rise.saturating_sub(missing)
+                    }
+                } else {
+                    self.say(format!(
+                        "VRRP_Script({name}) considered successful on reload"
+                    ));
+                    if kept.result >= kept.rise.saturating_add(kept.fall).saturating_sub(1) {
+                        settings.top()
+                    } else {
+                        let above = kept.result.saturating_sub(kept.rise);
+                        settings.rise.saturating_add(above).min(settings.top())
+                    }
+                };
+                self.push(settings, result, Init::Done, kept.last_status);
+            }
+        }
+    }
+
+    fn push(&mut self, settings: Settings, result: u32, init: Init, last_status: u8) {
+        let result = match init {
+            // One success is enough.
+            Init::First | Init::FirstSinceReload => settings.rise.saturating_sub(1),
+            Init::Failed => 0,
+            Init::Done => result,
+        };
+        self.scripts.push(Script {
+            settings,
+            result,
+            init,
+            activity: Activity::Idle,
+            last_status,
+            next: None,
+            deadline: None,
+        });
+    }
+
+    /// What a reload may want to keep.
+    pub(super) fn keep(&self, n: usize) -> Option<Kept> {
+        self.scripts.get(n).map(|s| Kept {
+            rise: s.settings.rise,
+            fall: s.settings.fall,
+            result: s.result,
+            init: s.init,
+            last_status: s.last_status,
+        })
+    }
+
+    /// From now on they run.
+    pub(super) fn start(&mut self, now: Instant) {
+        for script in &mut self.scripts {
+            script.next = Some(now);
+        }
+    }
+
+    /// No further run starts.
+    pub(super) fn stop(&mut self) {
+        for script in &mut self.scripts {
+            script.next = None;
+            script.deadline = None;
+        }
+        self.actions.clear();
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.scripts
+            .iter()
+            .flat_map(|s| [s.next, s.deadline])
+            .flatten()
+            .min()
+    }
+
+    /// Starts what is due, ends what is overdue.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let Self { scripts, actions } = self;
+        for (n, script) in scripts.iter_mut().enumerate() {
+            if script.deadline.is_some_and(|at| at <= now) {
+                let wait = match script.activity {
+                    Activity::Running => {
+                        script.activity = Activity::Terminating;
+                        actions.push_back(Action::Terminate(n));
+                        Some(OBEY)
+                    }
+                    Activity::Terminating => {
+                        script.activity = Activity::Killing;
+                        actions.push_back(Action::Kill(n));
+                        Some(OBEY)
+                    }
+                    Activity::Killing => {
+                        actions.push_back(Action::Unkillable(n));
+                        actions.push_back(Action::Kill(n));
+                        Some(HOPELESS)
+                    }
+                    Activity::Idle => None,
+                };
+                script.deadline = wait.map(|wait| now + wait);
+            }
+            if script.next.is_some_and(|at| at <= now) {
+                script.next = Some(now + script.settings.interval);
+                let doing = match script.activity {
+                    Activity::Idle => {
+                        script.activity = Activity::Running;
+                        script.deadline = Some(now + script.settings.timeout);
+                        actions.push_back(Action::Run(n));
+                        continue;
+                    }
+                    Activity::Running => "already running",
+                    Activity::Terminating | Activity::Killing => "being timed out",
+                };
+                let name = &script.settings.name;
+                actions.push_back(Action::Say(format!(
+                    "Track script {name} is {doing}, expect idle - skipping run"
+                )));
+            }
+        }
+    }
+
+    /// The run ended.
+    pub(super) fn ended(&mut self, n: usize, outcome: Outcome) {
+        let Self { scripts, actions } = self;
+        let Some(script) = scripts.get_mut(n) else {
+            return;
+        };
+        let name = &script.settings.name;
+        let (good, how) = match outcome {
+            Outcome::Status(status) => {
+                if std::mem::replace(&mut script.last_status, status) != status {
+                    actions.push_back(Action::Say(format!(
+                        "Script `{name}` now returning {status}"
+                    )));
+                }
+                if status == 0 {
+                    (true, "succeeded".to_owned())
+                } else {
+                    (false, format!("failed (exited with status {status})"))
+                }
+            }
+            Outcome::Signal(signal) => {
+                if script.activity == Activity::Terminating && signal == SIGTERM {
+                    // What it started may not have obeyed.
+                    actions.push_back(Action::Kill(n));
+                }
+                let ours = match script.activity {
+                    Activity::Terminating => signal == SIGTERM,
+                    Activity::Killing => signal == SIGKILL || signal == SIGTERM,
+                    Activity::Idle | Activity::Running => false,
+                };
+                if ours {
+                    (false, "timed_out".to_owned())
+                } else {
+                    (false, format!("failed (due to signal {signal})"))
+                }
+            }
+        };
+        let rise = script.settings.rise;
+        let first = matches!(script.init, Init::First | Init::FirstSinceReload);
+        let mut tell = |state| {
+            actions.push_back(Action::Say(format!("VRRP_Script({name}) {how}")));
+            actions.push_back(Action::Tell(n, state));
+        };
+        if good {
+            if script.result.saturating_add(1) < rise {
+                script.result = script.result.saturating_add(1);
+            } else {
+                if script.result < rise {
+                    tell(TrackerState::Up);
+                }
+                script.result = script.settings.top();
+            }
+        } else if script.result > rise {
+            script.result = script.result.saturating_sub(1);
+        } else {
+            if script.result == rise || first {
+                tell(TrackerState::Down);
+            }
+            script.result = 0;
+        }
+        script.activity = Activity::Idle;
+        script.init = Init::Done;
+        script.deadline = None;
+    }
+
+    /// The run could not be started, or its process is gone without a trace: nothing is known from it.
+    pub(super) fn lost(&mut self, n: usize) {
+        if let Some(script) = self.scripts.get_mut(n) {
+            script.activity = Activity::Idle;
+            script.deadline = None;
+        }
+    }
+
+    /// What is to be done next.
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn say(&mut self, line: String) {
+        self.actions.push_back(Action::Say(line));
+    }
+
+    /// What the core is to know of each script now, in their order.
+    pub(super) fn states(&self) -> impl Iterator<Item = TrackerState> + '_ {
+        self.scripts.iter().map(|s| match s.init {
+            Init::First => TrackerState::Pending,
+            Init::FirstSinceReload => TrackerState::Unknown,
+            Init::Failed => TrackerState::Down,
+            Init::Done if s.result >= s.settings.rise => TrackerState::Up,
+            Init::Done => TrackerState::Down,
+        })
+    }
+
+    /// Counter, progress, activity of each, in their order: for the dumps.
+    pub(super) fn view(&self) -> impl Iterator<Item = (u32, Init, Activity)> + '_ {
+        self.scripts.iter().map(|s| (s.result, s.init, s.activity))
+    }
+
+    /// The name of a script.
+    pub(super) fn name(&self, n: usize) -> &str {
+        self.scripts.get(n).map_or("", |s| &s.settings.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(interval: u64, timeout: u64, rise: u32, fall: u32) -> Settings {
+        Settings {
+            name: "chk".into(),
+            interval: Duration::from_secs(interval),
+            timeout: Duration::from_secs(timeout),
+            rise,
+            fall,
+        }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn started(settings: Settings, init_fail: bool, reload: bool) -> Scheduler {
+        let mut s = Scheduler::default();
+        s.add(settings, init_fail, reload);
+        s.start(at(0));
+        s
+    }
+
+    fn actions(s: &mut Scheduler) -> Vec<Action> {
+        std::iter::from_fn(|| s.poll_action()).collect()
+    }
+
+    fn say(text: &str) -> Action {
+        Action::Say(text.to_owned())
+    }
+
+    /// One run per second with these statuses; the lines and states of each.
+    fn runs(s: &mut Scheduler, from: u64, statuses: &[u8]) -> Vec<Vec<Action>> {
+        let mut seen = Vec::new();
+        for (status, second) in statuses.iter().zip(from..) {
+            s.handle_timeout(at(second));
+            assert_eq!(actions(s), [Action::Run(0)]);
+            s.ended(0, Outcome::Status(*status));
+            seen.push(actions(s));
+        }
+        seen
+    }
+
+    const GOOD: &str = "VRRP_Script(chk) succeeded";
+    const BAD: &str = "VRRP_Script(chk) failed (exited with status 1)";
+
+    #[test]
+    fn as_recorded_with_rise_2_and_fall_2() {
+        let mut s = started(settings(1, 1, 2, 2), false, false);
+        assert_eq!(s.states().next(), Some(TrackerState::Pending));
+        let seen = runs(&mut s, 0, &[0, 0, 1, 1, 1, 0, 0, 0]);
+        let up = vec![say(GOOD), Action::Tell(0, TrackerState::Up)];
+        let down = vec![say(BAD), Action::Tell(0, TrackerState::Down)];
+        let expected = [
+            // One success is enough the first time.
+            up.clone(),
+            vec![],
+            vec![say("Script `chk` now returning 1")],
+            down,
+            vec![],
+            vec![say("Script `chk` now returning 0")],
+            up,
+            vec![],
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn the_first_failure_sets_down_whatever_fall_is() {
+        let mut s = started(settings(1, 1, 1, 5), false, false);
+        let seen = runs(&mut s, 0, &[1]);
+        assert_eq!(
+            seen,
+            [[
+                say("Script `chk` now returning 1"),
+                say(BAD),
+                Action::Tell(0, TrackerState::Down)
+            ]]
+        );
+        assert_eq!(s.states().next(), Some(TrackerState::Down));
+    }
+
+    #[test]
+    fn init_fail_needs_all_successes() {
+        let mut s = started(settings(1, 1, 3, 1), true, false);
+        assert_eq!(s.states().next(), Some(TrackerState::Down));
+        let seen = runs(&mut s, 0, &[0, 0, 0]);
+        let up = vec![say(GOOD), Action::Tell(0, TrackerState::Up)];
+        assert_eq!(seen, [vec![], vec![], up]);
+        // A failed one that fails says nothing again.
+        let mut s = started(settings(1, 1, 3, 1), true, false);
+        assert_eq!(
+            runs(&mut s, 0, &[1, 1]),
+            [vec![say("Script `chk` now returning 1")], vec![]]
+        );
+    }
+
+    #[test]
+    fn a_run_that_takes_too_long_is_ended_step_by_step() {
+        let mut s = started(settings(1, 3, 1, 1), false, false);
+        s.handle_timeout(at(0));
+        assert_eq!(actions(&mut s), [Action::Run(0)]);
+        s.handle_timeout(at(1));
+        assert_eq!(
+            actions(&mut s),
+            [say(
+                "Track script chk is already running, expect idle - skipping run"
+            )]
+        );
+        s.handle_timeout(at(2));
+        actions(&mut s);
+        s.handle_timeout(at(3));
+        assert_eq!(
+            actions(&mut s),
+            [
+                Action::Terminate(0),
+                say("Track script chk is being timed out, expect idle - skipping run")
+            ]
+        );
+        let deadlines = |s: &mut Scheduler, second| {
+            s.handle_timeout(at(second));
+            let mut a = actions(s);
+            a.retain(|a| !matches!(a, Action::Say(_)));
+            a
+        };
+        assert_eq!(deadlines(&mut s, 4), []);
+        assert_eq!(deadlines(&mut s, 5), [Action::Kill(0)]);
+        assert_eq!(
+            deadlines(&mut s, 7),
+            [Action::Unkillable(0), Action::Kill(0)]
+        );
+        assert_eq!(deadlines(&mut s, 16), []);
+        assert_eq!(
+            deadlines(&mut s, 17),
+            [Action::Unkillable(0), Action::Kill(0)]
+        );
+        s.ended(0, Outcome::Signal(SIGKILL));
+        assert_eq!(
+            actions(&mut s),
+            [
+                say("VRRP_Script(chk) timed_out"),
+                Action::Tell(0, TrackerState::Down)
+            ]
+        );
+        assert_eq!(deadlines(&mut s, 18), [Action::Run(0)]);
+    }
+
+    #[test]
+    fn obedience_still_ends_the_group_and_foreign_signals_are_named() {
+        let mut s = started(settings(1, 1, 1, 1), false, false);
+        s.handle_timeout(at(0));
+        s.handle_timeout(at(1));
+        actions(&mut s);
+        s.ended(0, Outcome::Signal(SIGTERM));
+        assert_eq!(
+            actions(&mut s),
+            [
+                Action::Kill(0),
+                say("VRRP_Script(chk) timed_out"),
+                Action::Tell(0, TrackerState::Down)
+            ]
+        );
+        let mut s = started(settings(1, 1, 1, 1), false, false);
+        s.handle_timeout(at(0));
+        actions(&mut s);
+        s.ended(0, Outcome::Signal(11));
+        assert_eq!(
+            actions(&mut s).first(),
+            Some(&say("VRRP_Script(chk) failed (due to signal 11)"))
+        );
+    }
+
+    #[test]
+    fn the_interval_counts_from_start_to_start() {
+        let mut s = started(settings(5, 5, 1, 1), false, false);
+        assert_eq!(s.next_timeout(), Some(at(0)));
+        s.handle_timeout(at(1));
+        s.ended(0, Outcome::Status(0));
+        assert_eq!(s.next_timeout(), Some(at(6)));
+        s.stop();
+        assert_eq!(s.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_reload_scales_the_result() {
+        // (before: rise, fall, result) → (after: rise, fall) → result
+        let cases = [
+            ((2, 3, 4), (5, 5), 9, true),
+            ((2, 3, 3), (5, 5), 6, true),
+            ((2, 9, 8), (2, 3), 4, true),
+            ((3, 3, 0), (5, 5), 0, false),
+            ((3, 3, 2), (5, 5), 4, false),
+            ((5, 3, 2), (2, 2), 0, false),
+        ];
+        for ((rise, fall, result), (new_rise, new_fall), expected, good) in cases {
+            let mut s = Scheduler::default();
+            let kept = Kept {
+                rise,
+                fall,
+                result,
+                init: Init::Done,
+                last_status: 1,
+            };
+            s.add_known(settings(1, 1, new_rise, new_fall), kept);
+            assert_eq!(
+                s.view().next(),
+                Some((expected, Init::Done, Activity::Idle)),
+                "{rise} {fall} {result}"
+            );
+            let word = if good { "successful" } else { "unsuccessful" };
+            assert_eq!(
+                actions(&mut s),
+                [say(&format!(
+                    "VRRP_Script(chk) considered {word} on reload"
+                ))]
+            );
+        }
+    }
+
+    #[test]
+    fn a_reload_keeps_waiting_for_the_first_end() {
+        let mut s = started(settings(1, 1, 3, 1), false, false);
+        let kept = s.keep(0).unwrap();
+        s.clear();
+        s.add_known(settings(1, 1, 4, 1), kept);
+        assert_eq!(actions(&mut s), []);
+        assert_eq!(s.view().next(), Some((3, Init::First, Activity::Idle)));
+        // One that is new holds nobody up.
+        let s = started(settings(1, 1, 1, 1), false, true);
+        assert_eq!(s.states().next(), Some(TrackerState::Unknown));
+    }
+}
