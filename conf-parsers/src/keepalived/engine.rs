@@ -3,7 +3,13 @@
 //! A handler gets the context and the keyword's line. Missing words end the process in the original, so reading a word is
 //! fallible: `let name = line.word(ctx, 1)?;`. Everything else is reported with [`Ctx::report`] and parsing goes on.
 
+mod table;
+mod words;
+
 use std::collections::BTreeSet;
+
+pub use table::{Block, EndHandler, Guard, Handler, Keyword, Root, kw, kw_block, kw_quoted};
+pub use words::{Line, Word, split_words};
 
 use super::keywords::{Scratch, roots};
 use super::lines::{Entry, Lines};
@@ -90,180 +96,6 @@ pub struct Exit(pub u8);
 
 /// What handlers return.
 pub type Flow = Result<(), Exit>;
-
-/// A keyword's handler.
-pub type Handler = for<'a> fn(&mut Ctx<'a>, &Line) -> Flow;
-
-/// Called at a block's end, after its `}`.
-pub type EndHandler = for<'a> fn(&mut Ctx<'a>) -> Flow;
-
-/// A word of a line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Word {
-    /// Text, without quotes.
-    pub text: Box<str>,
-    /// Place.
-    pub span: Span,
-    /// It was in double quotes.
-    pub quoted: bool,
-}
-
-impl std::ops::Deref for Word {
-    type Target = str;
-    fn deref(&self) -> &str {
-        &self.text
-    }
-}
-
-/// One line, split into words.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Line {
-    /// Place.
-    pub span: Span,
-    /// The line as it stood after expansion; script and regex keywords split it again.
-    pub text: Box<str>,
-    /// At least one word.
-    pub words: Vec<Word>,
-}
-
-impl Line {
-    /// Number of words, keyword included (the original's vector size).
-    pub fn len(&self) -> usize {
-        self.words.len()
-    }
-    /// Never true for lines that the engine hands out.
-    pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
-    /// The keyword, or "" on an empty line.
-    pub fn keyword(&self) -> &str {
-        self.get(0).unwrap_or("")
-    }
-    /// Word at `index` if there is one.
-    pub fn get(&self, index: usize) -> Option<&str> {
-        self.words.get(index).map(|w| &*w.text)
-    }
-    /// Word at `index`; if it is missing, reports that and ends the process with status 2, as the original does.
-    pub fn word(&self, ctx: &mut Ctx<'_>, index: usize) -> Result<&str, Exit> {
-        self.full_word(ctx, index).map(|w| &*w.text)
-    }
-    /// As [`Self::word`], with place and quoting.
-    pub fn full_word(&self, ctx: &mut Ctx<'_>, index: usize) -> Result<&Word, Exit> {
-        match self.words.get(index) {
-            Some(w) => Ok(w),
-            None => Err(ctx.missing_parameter(self, index)),
-        }
-    }
-    /// Place of the word at `index`, else of the line.
-    pub fn span_of(&self, index: usize) -> Span {
-        self.words.get(index).map_or(self.span, |w| w.span)
-    }
-    /// The words from `index` on, joined by single blanks.
-    pub fn joined(&self, index: usize) -> String {
-        self.words
-            .get(index..)
-            .unwrap_or(&[])
-            .iter()
-            .map(|w| &*w.text)
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-}
-
-/// Guard of a block's inner keywords: they run only while the object that the block's handler made exists.
-#[derive(Clone, Copy)]
-pub struct Guard {
-    /// True while the object exists.
-    pub is_open: for<'a, 'b> fn(&'b Ctx<'a>) -> bool,
-    /// Forgets the object, after the end handler.
-    pub clear: for<'a> fn(&mut Ctx<'a>),
-}
-
-/// A keyword of a table.
-#[derive(Clone, Copy)]
-pub struct Keyword {
-    /// The word.
-    pub name: &'static str,
-    /// What to do with its line; none for a bare container.
-    pub handler: Option<Handler>,
-    /// Inner keywords; `Some` makes it a block that needs `{`. Value blocks (one entry per line) have none and read their lines with
-    /// [`Ctx::value_block`].
-    pub block: Option<&'static Block>,
-    /// The second word may be a quoted text with escapes, so that an unclosed `"` is not an error here.
-    pub quoted: bool,
-    /// Known only with this part of the build.
-    pub feature: Option<Feature>,
-}
-
-/// The inside of a block.
-pub struct Block {
-    /// Keywords.
-    pub keywords: &'static [Keyword],
-    /// Runs at `}`.
-    pub end: Option<EndHandler>,
-    /// Guard of the inner keywords and of `end`.
-    pub guard: Option<Guard>,
-}
-
-/// A plain keyword.
-pub const fn kw(name: &'static str, handler: Handler) -> Keyword {
-    Keyword {
-        name,
-        handler: Some(handler),
-        block: None,
-        quoted: false,
-        feature: None,
-    }
-}
-
-/// A keyword whose second word may be a script with quotes and escapes.
-pub const fn kw_quoted(name: &'static str, handler: Handler) -> Keyword {
-    Keyword {
-        name,
-        handler: Some(handler),
-        block: None,
-        quoted: true,
-        feature: None,
-    }
-}
-
-/// A block with inner keywords.
-pub const fn kw_block(
-    name: &'static str,
-    handler: Option<Handler>,
-    block: &'static Block,
-) -> Keyword {
-    Keyword {
-        name,
-        handler,
-        block: Some(block),
-        quoted: false,
-        feature: None,
-    }
-}
-
-impl Keyword {
-    /// The same keyword, known only with a part of the build.
-    pub const fn only_with(self, feature: Feature) -> Self {
-        Self {
-            feature: Some(feature),
-            ..self
-        }
-    }
-    fn known(&self, features: Features) -> bool {
-        self.feature.is_none_or(|f| features.has(f))
-    }
-}
-
-/// A keyword of the top level.
-pub struct Root {
-    /// The keyword.
-    pub keyword: Keyword,
-    /// True if the part reads it (the flag: reloading); otherwise its block is skipped.
-    pub active: fn(Part, bool) -> bool,
-    /// Called when the keyword is met and skipped, so that the parent learns which children are needed.
-    pub noted: Option<for<'a> fn(&mut Ctx<'a>)>,
-}
 
 /// What a parse leaves.
 #[derive(Debug)]
@@ -723,41 +555,5 @@ impl<'a> Ctx<'a> {
             }
         }
         Ok(false)
-    }
-}
-
-/// Splits at white space; `"…"` is one word without its quotes. The flag tells of an unclosed quote, at which splitting stops.
-pub fn split_words(text: &str, span: Span) -> (Vec<Word>, bool) {
-    let mut words = Vec::new();
-    let mut rest = text;
-    loop {
-        rest = rest.trim_start_matches(super::number::WHITE_SPACE);
-        if rest.is_empty() {
-            return (words, false);
-        }
-        let column = text.len().saturating_sub(rest.len()).saturating_add(1);
-        let span = span.at(column);
-        if let Some(inner) = rest.strip_prefix('"') {
-            let Some((word, after)) = inner.split_once('"') else {
-                return (words, true);
-            };
-            words.push(Word {
-                text: word.into(),
-                span,
-                quoted: true,
-            });
-            rest = after;
-        } else {
-            let end = rest
-                .find(|c| c == '"' || super::number::WHITE_SPACE.contains(&c))
-                .unwrap_or(rest.len());
-            let (word, after) = rest.split_at(end);
-            words.push(Word {
-                text: word.into(),
-                span,
-                quoted: false,
-            });
-            rest = after;
-        }
     }
 }
