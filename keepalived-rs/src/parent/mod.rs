@@ -14,6 +14,7 @@ mod dump;
 pub(crate) mod places;
 mod reload;
 mod respawn;
+mod scripts;
 mod spawn;
 mod stop;
 
@@ -24,13 +25,13 @@ use conf_parsers::keepalived::{Lines, model};
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::pidfile::PidFile;
-use daemon_rt::script::{Command, Ended, Overdue, Scripts};
+use daemon_rt::script::Scripts;
 use daemon_rt::signals::Signals;
 use linux_io::anon_fd::EventFd;
-use linux_io::process::{self, Exit, Pid};
+use linux_io::process::{self, Pid};
 use linux_io::signal::{Signal, kill};
 use linux_io::timer::monotonic_now;
-use net_types::{Duration, Instant};
+use net_types::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::child::{self, Context, Kind, SharedConfig, Surnames};
@@ -42,6 +43,8 @@ use crate::text;
 use crate::text::version::{KERNEL, Kernel, VERSION};
 use places::{PidDir, Places};
 use respawn::Backoff;
+use scripts::Purpose;
+pub(crate) use scripts::{command, say_not_started};
 
 /// Exit status of a program error.
 const EXIT_PROGRAM_ERROR: u8 = 70;
@@ -77,25 +80,6 @@ enum Phase {
     Ending,
     /// Nothing is left to do.
     Done(u8),
-}
-
-/// What a script was started for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Startup,
-    Shutdown,
-    /// Test of the new configuration before a reload (`reload_check_config`).
-    ReloadCheck,
-}
-
-impl Purpose {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Startup => "startup script",
-            Self::Shutdown => "shutdown script",
-            Self::ReloadCheck => "config check",
-        }
-    }
 }
 
 /// A child as the parent knows it.
@@ -341,18 +325,6 @@ fn say_stopped(options: &Options) {
     info!("Stopped {VERSION}");
 }
 
-/// A script of the configuration as the runner wants it.
-pub(crate) fn command(script: &model::Script) -> Command {
-    let first = script.args.first().map_or("", String::as_str);
-    Command {
-        path: script.path.as_ref().map(Into::into),
-        shell: first.starts_with('<'),
-        args: script.args.clone(),
-        uid: script.uid,
-        gid: script.gid,
-    }
-}
-
 impl Parent {
     #[expect(
         clippy::too_many_arguments,
@@ -517,70 +489,6 @@ impl Parent {
         Ok(())
     }
 
-    /// Starts a script of the configuration; `false` if that failed, which is logged.
-    fn run_script(&mut self, script: &model::Script, purpose: Purpose, limit: u32) -> bool {
-        let limit = Duration::from_secs(u64::from(limit));
-        self.run_command(&command(script), purpose, limit)
-    }
-
-    fn run_command(&mut self, command: &Command, purpose: Purpose, limit: Duration) -> bool {
-        let now = monotonic_now();
-        match self.scripts.start(now, command, &[], purpose, Some(limit)) {
-            Ok(_) => true,
-            Err(e) => {
-                say_not_started(command, &e);
-                false
-            }
-        }
-    }
-
-    fn script_ended(&mut self, ended: &Ended<Purpose>) -> Result<(), Became> {
-        if let Some(line) = &ended.not_run {
-            daemon_rt::log!(Priority::Alert, "{line}");
-        }
-        let words = ended.token.words();
-        if ended.token != Purpose::ReloadCheck {
-            match ended.exit {
-                Exit::Code(0) if self.detail() => info!("{words} script succeeded"),
-                Exit::Code(0) | Exit::Signal { .. } => {}
-                Exit::Code(status) => info!("{words} script failed, status {status}"),
-            }
-        }
-        match ended.token {
-            Purpose::Startup => self.startup_script_over(),
-            Purpose::Shutdown => {
-                self.shutdown_script_over();
-                Ok(())
-            }
-            Purpose::ReloadCheck => self.reload_checked(ended.exit),
-        }
-    }
-
-    fn startup_script_over(&mut self) -> Result<(), Became> {
-        if self.phase == Phase::Starting {
-            self.start_children()?;
-        }
-        Ok(())
-    }
-
-    fn script_overdue(&mut self, overdue: &Overdue<Purpose>) -> Result<(), Became> {
-        match overdue {
-            Overdue::TimedOut { token, .. } => info!("{} timed out", token.words()),
-            Overdue::Killed { .. } => {}
-            Overdue::Unkillable { token, pid } => info!(
-                "{} (PID {pid}) failed to terminate after kill",
-                token.words(),
-                pid = pid.get()
-            ),
-            Overdue::GivenUp { token, .. } => match token {
-                Purpose::Startup => return self.startup_script_over(),
-                Purpose::Shutdown => self.shutdown_script_over(),
-                Purpose::ReloadCheck => {}
-            },
-        }
-        Ok(())
-    }
-
     /// Children that have read the configuration.
     fn children_ready(&mut self) -> Result<(), Became> {
         let Ok(mut count) = self.ready.take() else {
@@ -656,18 +564,4 @@ impl Parent {
         }
         status
     }
-}
-
-/// What is logged when a command could not be executed.
-pub(crate) fn say_not_started(command: &Command, error: &io::Error) {
-    let path = command.path.as_ref().map_or_else(
-        || command.args.first().cloned().unwrap_or_default(),
-        |p| p.to_string_lossy().into_owned(),
-    );
-    daemon_rt::log!(
-        Priority::Alert,
-        "Error exec-ing command '{path}', error {}: {}",
-        error.raw_os_error().unwrap_or(0),
-        text::errno::sentence(error)
-    );
 }
