@@ -126,11 +126,9 @@ impl SharedConfig {
 pub struct Context {
     /// The command line.
     pub options: Options,
-    /// The configuration to start with.
-    pub lines: Lines,
     /// global_defs as the parent read them. On a reload the child reads them itself.
     pub global: Global,
-    /// Where to read the configuration after SIGHUP.
+    /// Where to read the configuration, at start and after SIGHUP. Nobody keeps the lines in memory.
     pub shared: SharedConfig,
     /// To be signalled once each time the configuration has been read, at start and after every reload; the parent
     /// then says `Startup complete` or `Reload complete`.

@@ -89,6 +89,16 @@ pub fn own_process_group() -> io::Result<()> {
     check(unsafe { libc::setpgid(0, 0) }).map(drop)
 }
 
+/// Gives memory that was freed back to the system, as far as the C library has a call for it: worth it after something large
+/// and passing, such as reading a configuration.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer; the allocator locks itself.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Sets the mask of permission bits that new files do not get; returns the one before.
 pub fn umask(mask: u32) -> u32 {
     // SAFETY: can not fail. mode_t is at least 16 bits everywhere and umask looks at nine.

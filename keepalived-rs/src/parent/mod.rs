@@ -106,7 +106,6 @@ struct Parent {
     words: Vec<String>,
     pid: Pid,
     surnames: Surnames,
-    lines: Lines,
     global: model::Global,
     shared: SharedConfig,
     ready: EventFd,
@@ -227,12 +226,15 @@ pub(crate) fn run(program: &str, words: &[String], options: Options) -> u8 {
         command_line,
         again,
         surnames,
-        loaded.lines,
+        &loaded.lines,
         global,
         slots,
         main_pidfile,
         umask,
     );
+    // Children read the configuration from the shared file; nobody needs ours any more.
+    drop(loaded);
+    process::trim_memory();
     let mut parent = match parent {
         Ok(parent) => parent,
         Err(e) => {
@@ -335,7 +337,7 @@ impl Parent {
         command_line: Vec<String>,
         words: Vec<String>,
         surnames: Surnames,
-        lines: Lines,
+        lines: &Lines,
         global: model::Global,
         slots: Vec<Slot>,
         main_pidfile: PidFile,
@@ -353,14 +355,13 @@ impl Parent {
         // Whoever outlives its own parent comes to us, so that no script escapes.
         process::set_child_subreaper(true)?;
         let shared = SharedConfig::new()?;
-        shared.publish(&lines)?;
+        shared.publish(lines)?;
         Ok(Self {
             options,
             command_line,
             words,
             pid: process::getpid(),
             surnames,
-            lines,
             global,
             shared,
             ready: EventFd::new()?,
@@ -544,7 +545,6 @@ impl Parent {
         let surnames = self.surnames;
         let mut context = Context {
             options: self.options,
-            lines: self.lines,
             global: self.global,
             shared: self.shared,
             ready: self.ready,

@@ -180,7 +180,8 @@ impl Parent {
         for warning in not_implemented::warnings(&self.options, &loaded) {
             daemon_rt::log!(Priority::Warning, "{warning}");
         }
-        self.lines = loaded.lines;
+        drop(loaded);
+        linux_io::process::trim_memory();
         self.global = global;
         for kind in Kind::ALL {
             let running = self.slots.iter().any(|s| s.kind == kind && s.pid.is_some());

@@ -122,14 +122,18 @@ struct Child<'a> {
 pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
     let mut kernel = Kernel::open(Objects::new(), buffers(&context.global))?;
+    let lines = context.shared.read().inspect_err(|_| {
+        log!(Priority::Err, "Cannot read the configuration");
+    })?;
     let outcome = parse_child(
-        &context.lines,
+        &lines,
         Part::Vrrp,
         &host,
         &context.options,
         false,
         Some(&context.global),
     );
+    drop(lines);
     for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
         log!(Priority::Warning, "{line}");
     }
@@ -173,6 +177,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     child.tracking.start(now);
     child.add_statics();
     child.say_sockets();
+    linux_io::process::trim_memory();
 
     let timer = TimerFd::new()?;
     let watches = Watches {
@@ -199,13 +204,13 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         }
         watches.any().await;
         let now = monotonic_now();
-        if watches
-            .timer
-            .read(|| timer.expired().and_then(none_is_wait(|e| *e)))
-            .is_ok()
-        {
-            // It fires once; the next deadline is set even if it is the same.
-            armed = None;
+        if let Ok(fired) = watches.timer.read(|| timer.expired()) {
+            // One look empties it: without this there would be a second turn and a second look after each deadline.
+            watches.timer.emptied();
+            if fired {
+                // It fires once; the next deadline is set even if it is the same.
+                armed = None;
+            }
         }
         child.timeout(now);
         child.packets(&watches.sockets, &mut buffer);
@@ -661,8 +666,8 @@ impl Child<'_> {
     fn reload(&mut self) {
         log!(Priority::Info, "Reloading");
         self.feed(monotonic_now(), Input::PrepareReload);
-        match self.context.shared.read() {
-            Ok(lines) => self.context.lines = lines,
+        let lines = match self.context.shared.read() {
+            Ok(lines) => lines,
             Err(e) => {
                 let text = text::errno::sentence(&e);
                 log!(
@@ -672,15 +677,16 @@ impl Child<'_> {
                 self.context.config_read();
                 return;
             }
-        }
+        };
         let outcome = parse_child(
-            &self.context.lines,
+            &lines,
             Part::Vrrp,
             &self.host,
             &self.context.options,
             true,
             None,
         );
+        drop(lines);
         for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
             log!(Priority::Warning, "{line}");
         }
@@ -725,6 +731,7 @@ impl Child<'_> {
         self.dump_configuration();
         self.say_sockets();
         process::apply(&self.model.global.vrrp);
+        linux_io::process::trim_memory();
     }
 
     /// `promote_secondaries`: removing an address leaves the others of its network in place. Put back at the end.
