@@ -153,7 +153,7 @@ impl Router {
                 self.timers.set(Timer::Advert(id), (at + later) - earlier);
             }
         }
-        if priority_notify && self.started {
+        if priority_notify {
             self.queue.push_back(Output::Notify(Notify::Priority {
                 id,
                 master: state == State::Master,

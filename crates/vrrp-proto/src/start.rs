@@ -410,9 +410,9 @@ impl Router {
         live.state = state;
         if begin != state {
             live.last_transition = Some(now);
-            self.say_of(id, InstanceNotice::EnteringInit(state.notify()));
             // Waiting for scripts looks like FAULT, but is none to tell anybody about.
             if up || self.live[i].faulty {
+                self.say_of(id, InstanceNotice::EnteringInit(state.notify()));
                 self.notify(id, state.notify());
             }
         } else if fifo {
