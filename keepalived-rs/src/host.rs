@@ -16,7 +16,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use conf_parsers::keepalived::model::Global;
+use conf_parsers::keepalived::model::global::DefaultAccount;
+use conf_parsers::keepalived::script::DEFAULT_USER;
 use conf_parsers::source::{Errno, FileFacts, FileKind, Host, InterfaceFacts, Source, UserFacts};
+use daemon_rt::log;
+use daemon_rt::log::Priority;
 use linux_io::users;
 
 use names::NumberTable;
@@ -100,6 +105,41 @@ impl Source for System {
         std::env::current_dir()
             .map_or_else(|_| "/".to_owned(), |dir| dir.to_string_lossy().into_owned())
     }
+}
+
+/// Settles which account scripts run as if nothing in the configuration asked for it: the dump shows it, and so asks. The
+/// first time, a log line says that the usual account is missing.
+pub fn ask_default_account(global: &mut Global, host: &System) {
+    if global.default_account != DefaultAccount::Unasked {
+        return;
+    }
+    let found = match host.user(DEFAULT_USER) {
+        Ok(Some(user)) => Some(user),
+        Ok(None) => {
+            log!(
+                Priority::Info,
+                "Script user '{DEFAULT_USER}' does not exist"
+            );
+            None
+        }
+        Err(_) => {
+            log!(
+                Priority::Info,
+                "Unable to resolve script username '{DEFAULT_USER}' - ignoring"
+            );
+            None
+        }
+    };
+    if found.is_none() && global.script_security {
+        log!(
+            Priority::Info,
+            "Unable to set default user {DEFAULT_USER} for script"
+        );
+        global.default_account = DefaultAccount::Failed;
+        return;
+    }
+    let UserFacts { uid, gid } = found.unwrap_or_else(|| host.own_ids());
+    global.default_account = DefaultAccount::Known { uid, gid };
 }
 
 impl Host for System {

@@ -7,7 +7,7 @@ use super::requote;
 use crate::source::{FileFacts, FileKind, Host};
 
 /// Account of scripts when nothing else is said.
-const DEFAULT_USER: &str = "keepalived_script";
+pub const DEFAULT_USER: &str = "keepalived_script";
 
 /// What the check of a script found. A set of flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

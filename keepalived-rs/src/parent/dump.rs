@@ -4,16 +4,18 @@ use daemon_rt::dump_file;
 
 use super::{Parent, info};
 use crate::dump_name;
+use crate::host::{self, System};
 use crate::text;
 use crate::text::dump::snapshot::ProcessNow;
 
 impl Parent {
     /// Writes what the parent knows: the global definitions.
-    pub(super) fn dump(&self) {
+    pub(super) fn dump(&mut self) {
         info!(
             "Printing parent data for process({}) on signal",
             self.pid.get()
         );
+        host::ask_default_account(&mut self.global, &System::new());
         let path = dump_name::data(&self.global, "_parent");
         let process = ProcessNow {
             umask: self.umask,

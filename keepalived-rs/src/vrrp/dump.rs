@@ -17,6 +17,7 @@ use vrrp_proto::config::{Track, TrackSource, TrackerState, VirtualAddress};
 use vrrp_proto::status::{FaultReason, Status};
 use vrrp_proto::{GroupId, IfId, InstanceId, Object, Router, SocketId, State};
 
+use super::garp::Announcer;
 use super::interfaces::Interfaces;
 use super::kernel::Kernel;
 use super::sockets::Sockets;
@@ -38,6 +39,7 @@ pub(super) struct Sources<'a> {
     pub(super) sockets: &'a Sockets,
     pub(super) kernel: &'a Kernel,
     pub(super) tracking: &'a Tracking,
+    pub(super) announcer: Option<&'a Announcer>,
     /// The socket's configured receive buffer.
     pub(super) receive_buffer: &'a dyn Fn(SocketId) -> u32,
 }
@@ -141,7 +143,7 @@ impl Sources<'_> {
                 .kernel
                 .interfaces
                 .iter()
-                .map(|l| self.interface(l))
+                .map(|l| self.interface(l, &clock))
                 .collect(),
             static_addresses: self.statics(),
             scripts: self.tracking.scripts_now(),
@@ -276,7 +278,7 @@ impl Sources<'_> {
         }
     }
 
-    fn interface(&self, link: &Link) -> InterfaceNow {
+    fn interface(&self, link: &Link, clock: &Clock) -> InterfaceNow {
         let interfaces: &Interfaces = &self.kernel.interfaces;
         let (v4, v6) = interfaces.addresses(link.index);
         let above = link
@@ -327,6 +329,10 @@ impl Sources<'_> {
                     Kind::Vrf { .. } => Some(m.name.to_string()),
                     _ => None,
                 }),
+            forwarding: self
+                .announcer
+                .and_then(|a| a.forwarding(link.index))
+                .map(|(read, forwards)| (forwards, clock.wall(read))),
             ..InterfaceNow::default()
         }
     }

@@ -127,6 +127,11 @@ impl Announcer {
         self.frames.clear();
     }
 
+    /// When it was last read whether the interface forwards IPv6, and what was found.
+    pub fn forwarding(&self, interface: u32) -> Option<(Instant, bool)> {
+        self.forwards.get(&interface).copied()
+    }
+
     fn forwards(&mut self, now: Instant, link: &Link) -> bool {
         match self.forwards.get(&link.index) {
             Some((read, forwards)) if now.since(*read) <= FORWARDING_AGE => *forwards,

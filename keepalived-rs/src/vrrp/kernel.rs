@@ -253,12 +253,15 @@ impl Kernel {
                 text_of(errno),
                 name_of(kind)
             );
-            log!(
-                Priority::Info,
-                "  - {} {}",
-                if add { "adding" } else { "removing" },
-                self.describe(object)
-            );
+            // The original does not say which object it was.
+            if !request.leftover {
+                log!(
+                    Priority::Info,
+                    "  - {} {}",
+                    if add { "adding" } else { "removing" },
+                    self.describe(object)
+                );
+            }
         }
         if add {
             refused.push(object);

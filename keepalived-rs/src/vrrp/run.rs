@@ -26,7 +26,7 @@ use linux_io::sysctl;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::watch::Watch;
 use net_types::{Duration, Family, Instant};
-use vrrp_proto::config::{Config, IfId};
+use vrrp_proto::config::{Config, IfId, TrackSource};
 use vrrp_proto::input::Received;
 use vrrp_proto::{Input, InstanceId, Notice, Object, Output, Router, SocketId};
 
@@ -41,7 +41,7 @@ use super::sockets::Sockets;
 use super::track::Tracking;
 use crate::child::Context;
 use crate::config::parse_child;
-use crate::host::System;
+use crate::host::{self, System};
 use crate::not_implemented;
 use crate::text;
 
@@ -439,12 +439,28 @@ impl Child<'_> {
         text::log::notice(&self.router, notice, self.detail);
     }
 
-    /// What each interface sends from.
+    /// What each instance's own interface sends from.
     fn say_addresses(&self, config: &Config) {
         if !self.detail {
             return;
         }
-        for interface in &config.interfaces {
+        // Interfaces that someone tracks already have no line.
+        let mut known = vec![false; config.interfaces.len()];
+        let mut meet = |id: IfId| {
+            known
+                .get_mut(id.index())
+                .is_some_and(|known| !std::mem::replace(known, true))
+        };
+        for instance in &config.instances {
+            let own = instance.configured_interface.filter(|own| meet(*own));
+            for track in &instance.tracks {
+                if let TrackSource::Interface(id) = track.source {
+                    meet(id);
+                }
+            }
+            let Some(interface) = own.and_then(|own| config.interfaces.get(own.index())) else {
+                continue;
+            };
             let v4 = interface.link.v4.map(IpAddr::V4);
             let v6 = interface.link.v6.map(IpAddr::V6);
             for address in v4.into_iter().chain(v6) {
@@ -608,6 +624,7 @@ impl Child<'_> {
                         Priority::Info,
                         "Printing VRRP data for process({pid}) on signal"
                     );
+                    host::ask_default_account(&mut self.model.global, &self.host);
                     self.dumps(|d| d.data());
                 }
                 Signal::USR2 => {
@@ -651,6 +668,7 @@ impl Child<'_> {
             sockets: &self.sockets,
             kernel,
             tracking: &self.tracking,
+            announcer: self.announcer.as_ref(),
             receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
         });
     }
@@ -774,10 +792,12 @@ impl Child<'_> {
         });
     }
 
-    /// Static objects of an earlier run.
+    /// Static rules of an earlier run. A second address or route like one that is there does no harm, a second rule stays behind.
     fn clear_static_leftovers(&mut self) {
         for s in &self.statics {
-            self.kernel.remove(s.object, true);
+            if matches!(s.object, Object::Rule(_)) {
+                self.kernel.remove(s.object, true);
+            }
         }
         self.kernel.flush(&mut self.refused);
     }

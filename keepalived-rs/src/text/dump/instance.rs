@@ -143,7 +143,7 @@ fn instance(out: &mut String, model: &Model, i: &VrrpInstance, now: &InstanceNow
             line!(out, "     {}", print_rule(rule));
         }
     }
-    trackers(out, &i.tracked, "processes");
+    trackers(out, &i.track.interfaces, &i.tracked, "processes");
     line!(
         out,
         "   Using smtp notification = {}",
@@ -196,14 +196,11 @@ pub(super) fn notify_script(out: &mut String, kind: &str, script: Option<&Script
 fn state(out: &mut String, i: &VrrpInstance, now: &InstanceNow, version3: bool) {
     line!(out, "   State = {}", state_name(now.state));
     if now.state == State::Backup {
-        let unknown = match i.family {
-            Some(Family::V6) => "::".to_owned(),
-            _ => "0.0.0.0".to_owned(),
-        };
         line!(
             out,
             "   Master router = {}",
-            now.master.map_or(unknown, |a| Shown(a).to_string())
+            now.master
+                .map_or_else(|| "(none)".to_owned(), |a| Shown(a).to_string())
         );
         line!(out, "   Master priority = {}", now.master_priority);
         if version3 {

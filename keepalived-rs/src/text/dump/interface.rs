@@ -199,7 +199,7 @@ fn kernel_settings(out: &mut String, i: &InterfaceNow) {
     }
 }
 
-/// Instances that the interface matters to: those that run on it and those that track it.
+/// Instances that the interface matters to: those that run on it (weight 255: it is not tracked) and those that track it.
 fn tracking(out: &mut String, model: &Model, i: &InterfaceNow) {
     let mut lines = Vec::new();
     for instance in &model.vrrp.instances {
@@ -217,8 +217,9 @@ fn tracking(out: &mut String, model: &Model, i: &InterfaceNow) {
                 t.weight,
                 reverse(t.reverse)
             ));
-        } else if (own || vmac) && !instance.dont_track_primary {
-            lines.push(format!("     {}, weight 0", &**instance.name));
+        } else if own || vmac {
+            let weight = if instance.dont_track_primary { 255 } else { 0 };
+            lines.push(format!("     {}, weight {weight}", &**instance.name));
         }
     }
     if !lines.is_empty() {

@@ -199,7 +199,7 @@ fn data(w: &mut Writer, model: &Model, i: &VrrpInstance, now: &InstanceNow) {
     w.strings("vrules", i.rules.iter().map(print_rule));
     w.strings(
         "track_ifp",
-        i.tracked.interfaces.iter().map(|t| t.name.to_string()),
+        i.track.interfaces.iter().map(|t| t.name.to_string()),
     );
     let scripts = i.tracked.scripts.iter().map(|t| {
         let script: Option<&Script> = model.vrrp.script(&t.name).and_then(|s| s.script.as_ref());

@@ -127,7 +127,7 @@ pub(super) fn groups(out: &mut String, model: &Model, now: &Snapshot) {
                 yes(g.notify_priority_changes)
             );
         }
-        trackers(out, &g.track, "process");
+        trackers(out, &g.track.interfaces, &g.track, "process");
         for (kind, script) in [
             ("Backup", &g.notify.backup),
             ("Master", &g.notify.master),
@@ -140,10 +140,11 @@ pub(super) fn groups(out: &mut String, model: &Model, now: &Snapshot) {
     }
 }
 
-/// What an instance or group tracks. Groups say "process", instances "processes".
-pub(super) fn trackers(out: &mut String, t: &Trackers, processes: &str) {
+/// What an instance or group tracks. Groups say "process", instances "processes". The interfaces are those of its own
+/// `track_interface`, without those of the group and those that its addresses and routes need.
+pub(super) fn trackers(out: &mut String, interfaces: &[Tracked], t: &Trackers, processes: &str) {
     for (what, list, mark) in [
-        ("interfaces", &t.interfaces, ""),
+        ("interfaces", interfaces, ""),
         ("scripts", &t.scripts, ""),
         ("files", &t.files, ","),
         (processes, &t.processes, ","),
