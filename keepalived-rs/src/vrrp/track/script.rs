@@ -236,6 +236,24 @@ impl Scheduler {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         let Self { scripts, actions } = self;
         for (n, script) in scripts.iter_mut().enumerate() {
+            // A run that ends its patience with the interval is told of first: the original's timers fire in this order.
+            if script.next.is_some_and(|at| at <= now) {
+                script.next = Some(now + script.settings.interval);
+                let doing = match script.activity {
+                    Activity::Idle => {
+                        script.activity = Activity::Running;
+                        script.deadline = Some(now + script.settings.timeout);
+                        actions.push_back(Action::Run(n));
+                        continue;
+                    }
+                    Activity::Running => "already running",
+                    Activity::Terminating | Activity::Killing => "being timed out",
+                };
+                let name = &script.settings.name;
+                actions.push_back(Action::Say(format!(
+                    "Track script {name} is {doing}, expect idle - skipping run"
+                )));
+            }
             if script.deadline.is_some_and(|at| at <= now) {
                 let wait = match script.activity {
                     Activity::Running => {
@@ -256,23 +274,6 @@ impl Scheduler {
                     Activity::Idle => None,
                 };
                 script.deadline = wait.map(|wait| now + wait);
-            }
-            if script.next.is_some_and(|at| at <= now) {
-                script.next = Some(now + script.settings.interval);
-                let doing = match script.activity {
-                    Activity::Idle => {
-                        script.activity = Activity::Running;
-                        script.deadline = Some(now + script.settings.timeout);
-                        actions.push_back(Action::Run(n));
-                        continue;
-                    }
-                    Activity::Running => "already running",
-                    Activity::Terminating | Activity::Killing => "being timed out",
-                };
-                let name = &script.settings.name;
-                actions.push_back(Action::Say(format!(
-                    "Track script {name} is {doing}, expect idle - skipping run"
-                )));
             }
         }
     }
@@ -498,8 +499,8 @@ mod tests {
         assert_eq!(
             actions(&mut s),
             [
-                Action::Terminate(0),
-                say("Track script chk is being timed out, expect idle - skipping run")
+                say("Track script chk is already running, expect idle - skipping run"),
+                Action::Terminate(0)
             ]
         );
         let deadlines = |s: &mut Scheduler, second| {
