@@ -283,3 +283,43 @@ fn a_restarted_peer_gets_everything_when_it_asks() {
     world.agree().unwrap();
     assert_eq!(world.nodes[1].engine.cached(), (0, 100));
 }
+
+/// 100 000 flows in one burst over a link that loses 40 % of it, acknowledgements and requests for repetition included.
+#[test]
+fn a_burst_recovers_from_heavy_loss() {
+    let flows = if cfg!(target_arch = "x86_64") {
+        100_000
+    } else {
+        5_000
+    };
+    let mut config = settings();
+    config.mode = Mode::Ftfw {
+        resend_queue_size: 131_072,
+        ack_window_size: 300,
+    };
+    config.hash_limit = 200_000;
+    let mut world = World::new(3, 0, 0, 0, [config.clone(), config]);
+    world.run_until(world.now + Duration::from_secs(4));
+    world.wire.loss = 40;
+    world.wire.delay = 2;
+    for n in 0..flows {
+        let mut ct = flow(n % 60_000, 3, 0);
+        ct.orig
+            .set_ports(ct.orig.sport, u16::try_from(80 + n / 60_000).unwrap());
+        world.nodes[0].event(EventKind::New, ct);
+        // As many as a turn of the loop takes.
+        if n % 100 == 99 {
+            world.run_until(world.now + Duration::from_millis(1));
+        }
+    }
+    // Losses end, as they do when a full socket buffer has been emptied; what was lost until then must be asked for again.
+    let wanted = u32::try_from(flows).unwrap();
+    assert_eq!(world.nodes[0].engine.cached().0, wanted);
+    assert!(
+        world.nodes[1].engine.cached().1 < wanted,
+        "nothing was lost"
+    );
+    world.wire.loss = 0;
+    world.run_until(world.now + Duration::from_secs(5));
+    assert_eq!(world.nodes[1].engine.cached().1, wanted);
+}
