@@ -203,7 +203,6 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             armed = next;
         }
         watches.any().await;
-        let now = monotonic_now();
         if let Ok(fired) = watches.timer.read(|| timer.expired()) {
             // One look empties it: without this there would be a second turn and a second look after each deadline.
             watches.timer.emptied();
@@ -212,8 +211,9 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
                 armed = None;
             }
         }
-        child.timeout(now);
+        // Packets first: an advert that has arrived must not be late because others were due at the same time.
         child.packets(&watches.sockets, &mut buffer);
+        child.timeout(monotonic_now());
         child.news(&watches.kernel);
         child.files(watches.files.as_ref());
         child.signals(&watches.signals, signals);
