@@ -194,6 +194,11 @@ impl Kernel {
         }
     }
 
+    /// Number of objects that are queued.
+    pub fn queued(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Carries out what is queued, in order, and appends to `refused` the objects that could not be added. Call it before
     /// anything that others may observe after it: an advert, an announcement, a script.
     pub fn flush(&mut self, refused: &mut Vec<Object>) {

@@ -172,6 +172,25 @@ impl Notifier {
         self.watched.end_all(Signal::TERM, now + STOP_LIMIT);
     }
 
+    /// Whether anybody is told of the event. When not, what is queued for the kernel need not be carried out first.
+    pub fn tells(&self, event: &Notify) -> bool {
+        let any_of = |who: Option<&Commands>, state| {
+            who.is_some_and(|who| who.of(state).is_some() || who.any.is_some())
+        };
+        !self.fifos.is_empty()
+            || match *event {
+                Notify::Instance { id, state, .. } => any_of(self.instances.get(id.index()), state),
+                Notify::Group { id, state } => any_of(self.groups.get(id.index()), state),
+                Notify::LowerPriority { id, .. } => self
+                    .instances
+                    .get(id.index())
+                    .is_some_and(|who| who.lower_priority.is_some()),
+                Notify::Priority { .. }
+                | Notify::InstanceFifo { .. }
+                | Notify::GroupFifo { .. } => false,
+            }
+    }
+
     /// Tells of one event. Unknown ids are ignored: they cannot come from a core that was configured with the same model.
     pub fn notify(&mut self, now: Instant, event: &Notify) {
         match *event {

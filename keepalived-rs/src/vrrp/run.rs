@@ -47,6 +47,9 @@ use crate::text;
 
 /// Largest packet that is taken: 255 IPv6 addresses and the header fit, and so does any IPv4 header.
 const PACKET_LEN: usize = 8192;
+/// Addresses, routes and rules that are set together when many instances become master at once: enough to make a batch worth
+/// it, few enough that the first instances do not wait for the last.
+const OBJECTS_AT_ONCE: usize = 32;
 /// Packets of one socket in one turn: the others, and the adverts that are due, wait no longer than these take.
 const PACKETS_AT_ONCE: usize = 16;
 /// How long the end waits for scripts that tell of it.
@@ -339,7 +342,7 @@ impl Child<'_> {
         }
     }
 
-    /// Carries out what is queued for the kernel and for the neighbours.
+    /// Carries out what is queued for the kernel, then for the neighbours: they ask back, and the address must be there.
     fn settle(&mut self) {
         self.kernel.flush(&mut self.refused);
         if let Some(announcer) = &mut self.announcer {
@@ -350,7 +353,11 @@ impl Child<'_> {
     fn act(&mut self, now: Instant, output: Output) {
         match output {
             Output::Transmit(advert) => {
-                self.settle();
+                // In one turn an instance's advert comes before its addresses, so what is queued belongs to others and can
+                // go in one batch; but who gives up for good does so after its addresses are gone.
+                if advert.priority == 0 || self.kernel.queued() >= OBJECTS_AT_ONCE {
+                    self.settle();
+                }
                 let Some(lane) = self.lanes.get(advert.instance.index()) else {
                     return;
                 };
@@ -369,8 +376,6 @@ impl Child<'_> {
             }
             Output::Remove { object, leftover } => self.kernel.remove(object, leftover),
             Output::Announce { interface, address } => {
-                // Neighbours ask back: the address must be there.
-                self.kernel.flush(&mut self.refused);
                 if let (Some(announcer), Some(link)) =
                     (&mut self.announcer, self.kernel.interfaces.link(interface))
                 {
@@ -392,8 +397,10 @@ impl Child<'_> {
                 }
             }
             Output::Notify(event) => {
-                self.settle();
-                self.notifier.notify(now, &event);
+                if self.notifier.tells(&event) {
+                    self.settle();
+                    self.notifier.notify(now, &event);
+                }
             }
             Output::Notice(notice) => self.say(&notice),
             Output::Reconfigured => {
