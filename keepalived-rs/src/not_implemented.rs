@@ -293,22 +293,22 @@ mod tests {
 
     /// The section of COMPAT.md, from the tables.
     fn section() -> String {
-        let mut blocks = std::collections::BTreeMap::<&str, Vec<&str>>::new();
-        for (block, keyword) in KEYWORDS {
-            blocks.entry(*block).or_default().push(keyword);
-        }
+        // A line for each row: those who remove rows do not meet.
+        let mut rows: Vec<_> = KEYWORDS.to_vec();
+        rows.sort_unstable();
         let mut out = String::new();
-        for (block, mut keywords) in blocks {
-            keywords.sort_unstable();
-            let place = match block {
-                "" => "top level".to_owned(),
-                block => format!("`{block}`"),
+        for (block, keyword) in rows {
+            out += &match block {
+                "" => format!("- `{keyword}`\n"),
+                block => format!("- `{keyword}` in `{block}`\n"),
             };
-            out += &format!("- {place}: `{}`\n", keywords.join("`, `"));
         }
-        let words: Vec<_> = WORDS.iter().map(|(words, ..)| *words).collect();
-        out += &format!("- single words: `{}`\n", words.join("`, `"));
-        out += &format!("- command line: `{}`\n", OPTIONS.join("`, `"));
+        for (words, ..) in WORDS {
+            out += &format!("- the words `{words}`\n");
+        }
+        for option in OPTIONS {
+            out += &format!("- the options `{option}`\n");
+        }
         out
     }
 
