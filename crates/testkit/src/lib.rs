@@ -10,6 +10,7 @@ pub mod node;
 pub mod pair;
 pub mod session;
 pub mod sut;
+pub mod uml;
 
 /// Anything that went wrong in the laboratory, as a sentence for the person who runs the test.
 pub type Result<T> = std::result::Result<T, String>;

@@ -14,6 +14,17 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("debootstrap", "debootstrap"),
+    // The guest kernel of the tests.
+    ("linux.uml", "user-mode-linux"),
+    ("modprobe", "kmod"),
+    ("ipvsadm", "ipvsadm"),
+    ("iptables", "iptables"),
+    ("ipset", "ipset"),
+    // Servers that are checked, and that take mail.
+    ("python3", "python3"),
+    ("openssl", "openssl"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("aiosmtpd", "python3-aiosmtpd"),
 ];
 
 /// The release whose packages are the yardstick: keepalived 2.3.3 and conntrackd 1.4.8.
@@ -98,6 +109,7 @@ pub(crate) fn originals() -> Result<PathBuf> {
 
 /// All that [`crate::test`] needs; gives the root of the originals.
 pub(crate) fn everything() -> Result<PathBuf> {
-    programs(&["ip", "nft", "conntrack", "debootstrap"])?;
+    let all: Vec<&str> = PROGRAMS.iter().map(|(program, _)| *program).collect();
+    programs(&all)?;
     originals()
 }
