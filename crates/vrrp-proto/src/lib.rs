@@ -13,12 +13,14 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
+mod advert;
 pub mod config;
 mod facts;
 mod garp;
 pub mod input;
 mod instance;
 pub mod notice;
+mod objects;
 pub mod output;
 mod receive;
 mod router;

@@ -1,9 +1,13 @@
 //! In network namespaces of their own; root only.
 
-use super::*;
 use linux_io::{netns, users};
-use netlink_wire::link;
+use net_types::{Family, Prefix};
 use netlink_wire::route::AddMode;
+use netlink_wire::{Address, Route, Rule, link};
+
+use super::news::is_later;
+use super::*;
+use crate::vrrp::objects::{AddressObject, RouteObject};
 
 /// Runs `ip`, as "someone else" would.
 fn ip(words: &str) {

@@ -1,0 +1,203 @@
+//! What has happened goes into the core: packets, news of the kernel, results of trackers, signals.
+
+use std::io;
+
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use daemon_rt::signals::Signals;
+use linux_io::signal::Signal;
+use linux_io::timer::monotonic_now;
+use linux_io::watch::Watch;
+use net_types::Instant;
+use vrrp_proto::Input;
+use vrrp_proto::input::Received;
+
+use super::buffers::receive_buffer;
+use super::{Child, NEWS_AT_ONCE, PACKETS_AT_ONCE};
+use crate::host;
+use crate::text;
+use crate::vrrp::dump::Sources;
+use crate::vrrp::kernel::KernelEvent;
+
+/// Turns "there was nothing" into the error that ends a watch's readiness.
+pub(super) fn none_is_wait<T>(something: impl Fn(&T) -> bool) -> impl Fn(T) -> io::Result<T> {
+    move |value| {
+        if something(&value) {
+            Ok(value)
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+}
+
+impl Child<'_> {
+    /// Packets that wait, a few of each socket.
+    pub(super) fn packets(&mut self, watch: &Watch, buffer: &mut [u8]) {
+        let ready = watch.read(|| {
+            let ids: Vec<_> = self.sockets.ready()?.collect();
+            none_is_wait(|v: &Vec<_>| !v.is_empty())(ids)
+        });
+        for id in ready.unwrap_or_default() {
+            for _ in 0..PACKETS_AT_ONCE {
+                let Some(packet) = self.sockets.receive(id, buffer) else {
+                    break;
+                };
+                if packet.cut {
+                    let (fd, _) = self.sockets.descriptors(id);
+                    log!(
+                        Priority::Info,
+                        "recvmsg({fd}) message truncated to {} bytes",
+                        packet.len
+                    );
+                    continue;
+                }
+                let input = Input::Advert(Received {
+                    socket: id,
+                    bytes: buffer.get(..packet.len).unwrap_or_default(),
+                    source: packet.source,
+                    multicast: packet.is_multicast(),
+                    hop_limit: packet.hop_limit,
+                });
+                self.feed(monotonic_now(), input);
+            }
+        }
+    }
+
+    /// What the kernel has to tell.
+    pub(super) fn news(&mut self, watch: &Watch) {
+        let mut events = Vec::new();
+        for _ in 0..NEWS_AT_ONCE {
+            let got = watch.read(|| {
+                self.kernel
+                    .receive(&mut events)
+                    .and_then(none_is_wait(|m| *m))
+            });
+            match got {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => {
+                    let text = text::errno::sentence(&e);
+                    log!(
+                        Priority::Info,
+                        "Netlink: recvmsg error on monitor socket - {text}"
+                    );
+                    break;
+                }
+            }
+        }
+        let now = monotonic_now();
+        for event in events {
+            match event {
+                KernelEvent::Link(id, facts) => {
+                    let before = self
+                        .router
+                        .config()
+                        .interfaces
+                        .get(id.index())
+                        .map(|i| i.link);
+                    let moved = before.is_none_or(|b| {
+                        b.index != facts.index || b.v4 != facts.v4 || b.v6 != facts.v6
+                    });
+                    // A farewell needs the old sockets, a greeting the new ones.
+                    if moved && facts.index.is_some() {
+                        self.refresh_sockets();
+                    }
+                    self.feed(now, Input::Link(id, facts));
+                    if moved {
+                        self.refresh_sockets();
+                    }
+                }
+                KernelEvent::Removed(object) => self.feed(now, Input::Removed(object)),
+            }
+        }
+    }
+
+    /// Tracked files that have changed.
+    pub(super) fn files(&mut self, watch: Option<&Watch>) {
+        let Some(watch) = watch else { return };
+        let changed = watch.read(|| {
+            // Read until nothing is left.
+            self.tracking.files_changed();
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        if changed.is_err() {
+            self.tracked(monotonic_now());
+        }
+    }
+
+    /// What scripts and files have to tell goes to the core, one after the other.
+    pub(super) fn tracked(&mut self, now: Instant) {
+        while let Some((id, state)) = self.tracking.poll() {
+            self.feed(now, Input::Tracker(id, state));
+        }
+    }
+
+    pub(super) fn signals(&mut self, watch: &Watch, signals: &Signals) {
+        loop {
+            let next = watch.read(|| signals.next().and_then(none_is_wait(Option::is_some)));
+            let Ok(Some(signal)) = next else { return };
+            match signal {
+                Signal::TERM | Signal::INT => self.shut_down(),
+                Signal::HUP => self.reload(),
+                Signal::USR1 => {
+                    let pid = std::process::id();
+                    log!(
+                        Priority::Info,
+                        "Printing VRRP data for process({pid}) on signal"
+                    );
+                    host::ask_default_account(&mut self.model.global, &self.host);
+                    self.dumps(|d| d.data());
+                }
+                Signal::USR2 => {
+                    let pid = std::process::id();
+                    log!(
+                        Priority::Info,
+                        "Printing VRRP stats for process({pid}) on signal"
+                    );
+                    self.dumps(|d| d.stats());
+                }
+                Signal::CHLD => {
+                    while let Ok(Some((pid, exit))) = linux_io::process::reap_any() {
+                        if !self.notifier.exited(pid, exit) && self.tracking.exited(pid, exit) {
+                            self.tracked(monotonic_now());
+                        }
+                    }
+                }
+                other if Some(other) == crate::cli::json_signal() => {
+                    self.dumps(|d| d.json());
+                }
+                other if Some(other) == crate::cli::stats_clear_signal() => {
+                    let pid = std::process::id();
+                    log!(
+                        Priority::Info,
+                        "Printing and clearing VRRP stats for process({pid}) on signal"
+                    );
+                    self.dumps(|d| d.stats());
+                    self.feed(monotonic_now(), Input::ClearStats);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn dumps(&self, write: impl FnOnce(&Sources<'_>)) {
+        let (router, model, kernel) = (&self.router, &self.model, &self.kernel);
+        write(&Sources {
+            context: self.context,
+            model,
+            router,
+            sockets: &self.sockets,
+            kernel,
+            tracking: &self.tracking,
+            announcer: self.announcer.as_ref(),
+            receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
+        });
+    }
+
+    /// `--dump-conf`: to the log, at start and after each reload.
+    pub(super) fn dump_configuration(&self) {
+        if self.context.options.dump_conf {
+            self.dumps(|d| d.log());
+        }
+    }
+}

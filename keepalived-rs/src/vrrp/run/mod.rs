@@ -1,0 +1,274 @@
+//! The loop of the VRRP process. It knows no rule of the protocol: what happened goes into the core, what the core says is done.
+//!
+//! ```text
+//!   timerfd ──┐                       ┌─▶ sockets.transmit
+//!   sockets ──┤                       ├─▶ kernel.add, remove ─▶ refused ─┐
+//!   netlink ──┼─▶ Input ─▶ Router ─▶ Output ─▶ announcer               │
+//!   signals ──┘      ▲                ├─▶ notify, log                   │
+//!                    └────────────────┴─────────────────────────────────┘
+//! ```
+//! One task, nothing detached. The deadline is a timerfd, because adverts are due to the microsecond and the runtime's own
+//! timers know milliseconds.
+//!
+//! [`outputs`] what the core says is done; [`events`] what happened goes in; [`reload`] configurations; [`statics`] what belongs
+//! to no instance; [`buffers`] sizes.
+
+mod buffers;
+mod events;
+mod outputs;
+mod reload;
+mod statics;
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use conf_parsers::keepalived::Part;
+use conf_parsers::keepalived::model::Model;
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use daemon_rt::signals::Signals;
+use linux_io::timer::{TimerFd, monotonic_now};
+use linux_io::watch::Watch;
+use net_types::{Duration, Instant};
+use vrrp_proto::config::IfId;
+use vrrp_proto::{Input, Object, Router, SocketId};
+
+use self::buffers::buffers;
+use self::reload::prepare;
+use super::garp::Announcer;
+use super::kernel::Kernel;
+use super::lower::Static;
+use super::notify::Notifier;
+use super::objects::Objects;
+use super::process;
+use super::sockets::Sockets;
+use super::track::Tracking;
+use crate::child::Context;
+use crate::config::parse_child;
+use crate::host::System;
+use crate::not_implemented;
+
+/// Largest packet that is taken: 255 IPv6 addresses and the header fit, and so does any IPv4 header.
+const PACKET_LEN: usize = 8192;
+/// Addresses, routes and rules that are set together when many instances become master at once: enough to make a batch worth
+/// it, few enough that the first instances do not wait for the last.
+const OBJECTS_AT_ONCE: usize = 32;
+/// Packets of one socket in one turn: the others, and the adverts that are due, wait no longer than these take.
+const PACKETS_AT_ONCE: usize = 16;
+/// How long the end waits for scripts that tell of it.
+const STOP_PATIENCE: Duration = Duration::from_millis(1_100);
+/// Datagrams of news in one turn.
+const NEWS_AT_ONCE: usize = 64;
+
+/// Everything that is waited for.
+struct Watches {
+    timer: Watch,
+    signals: Watch,
+    sockets: Watch,
+    kernel: Watch,
+    files: Option<Watch>,
+}
+
+impl Watches {
+    /// Waits until one of them may have something.
+    async fn any(&self) {
+        poll_fn(|cx| {
+            let mut ready = false;
+            let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
+            for watch in always.into_iter().chain(&self.files) {
+                ready |= watch.poll_read(cx);
+            }
+            if ready {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// An instance's way out, as the outputs that are being done see it.
+struct Lane {
+    name: Box<str>,
+    socket: Option<SocketId>,
+    interface: Option<IfId>,
+}
+
+/// The process.
+struct Child<'a> {
+    context: &'a mut Context,
+    detail: bool,
+    host: System,
+    kernel: Kernel,
+    sockets: Sockets,
+    announcer: Option<Announcer>,
+    /// For ARP, for NA.
+    announces: (bool, bool),
+    router: Router,
+    lanes: Vec<Lane>,
+    model: Model,
+    notifier: Notifier,
+    tracking: Tracking,
+    statics: Vec<Static>,
+    /// Interfaces whose `promote_secondaries` we have set.
+    promoted: Vec<Box<str>>,
+    /// Objects that the kernel would not take, until the core knows.
+    refused: Vec<Object>,
+    /// The exit status, once everything is given up.
+    done: Option<u8>,
+    /// How long scripts that tell of the stop may still take.
+    patience: Option<Instant>,
+    /// The configuration was read and the parent does not know yet.
+    tell_parent: bool,
+    firewall_missed: bool,
+}
+
+/// Starts, lives, stops. The exit status.
+pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
+    let host = System::new();
+    let mut kernel = Kernel::open(Objects::new(), buffers(&context.global))?;
+    let lines = context.shared.read().inspect_err(|_| {
+        log!(Priority::Err, "Cannot read the configuration");
+    })?;
+    let outcome = parse_child(
+        &lines,
+        Part::Vrrp,
+        &host,
+        &context.options,
+        false,
+        Some(&context.global),
+    );
+    drop(lines);
+    for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
+        log!(Priority::Warning, "{line}");
+    }
+    if let Some(status) = outcome.exit {
+        return Ok(status);
+    }
+    let model = outcome.model;
+    let mut tracking = Tracking::new();
+    let (config, statics) = prepare(&model, &mut kernel, context, &mut tracking, false)?;
+    process::apply(&model.global.vrrp);
+    let now = monotonic_now();
+    let mut child = Child {
+        detail: context.options.log_detail > 0,
+        context,
+        host,
+        kernel,
+        sockets: Sockets::new()?,
+        announcer: None,
+        announces: (false, false),
+        router: Router::new(config, now),
+        lanes: Vec::new(),
+        notifier: Notifier::new(&model),
+        tracking,
+        model,
+        statics,
+        promoted: Vec::new(),
+        refused: Vec::new(),
+        done: None,
+        patience: None,
+        tell_parent: true,
+        firewall_missed: false,
+    };
+    child.say_addresses(child.router.config());
+    child.take_lanes();
+    child.dump_configuration();
+    child.refresh_sockets();
+    child.promote_secondaries();
+    child.clear_static_leftovers();
+    child.notifier.open_fifos(&child.model.global, now);
+    child.feed(now, Input::Start);
+    child.tracking.start(now);
+    child.add_statics();
+    child.say_sockets();
+    linux_io::process::trim_memory();
+
+    let timer = TimerFd::new()?;
+    let watches = Watches {
+        timer: Watch::reading(&timer)?,
+        signals: Watch::reading(signals)?,
+        sockets: Watch::reading(child.sockets.readable())?,
+        kernel: Watch::reading(&child.kernel)?,
+        files: child
+            .tracking
+            .files_readable()
+            .map(Watch::reading)
+            .transpose()?,
+    };
+    let mut armed = None;
+    let mut buffer = vec![0; PACKET_LEN];
+    loop {
+        if let Some(status) = child.finished() {
+            return Ok(status);
+        }
+        let next = child.next_timeout();
+        if next != armed {
+            timer.set(next)?;
+            armed = next;
+        }
+        watches.any().await;
+        if let Ok(fired) = watches.timer.read(|| timer.expired()) {
+            // One look empties it: without this there would be a second turn and a second look after each deadline.
+            watches.timer.emptied();
+            if fired {
+                // It fires once; the next deadline is set even if it is the same.
+                armed = None;
+            }
+        }
+        // Packets first: an advert that has arrived must not be late because others were due at the same time.
+        child.packets(&watches.sockets, &mut buffer);
+        child.timeout(monotonic_now());
+        child.news(&watches.kernel);
+        child.files(watches.files.as_ref());
+        child.signals(&watches.signals, signals);
+    }
+}
+
+impl Child<'_> {
+    /// One thing happened: into the core with it, and everything that follows from it is done.
+    fn feed(&mut self, now: Instant, input: Input<'_>) {
+        self.router.handle(now, input);
+        self.drain(now);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let own = [
+            self.router.next_timeout(),
+            self.notifier.next_timeout(),
+            self.tracking.next_timeout(),
+            self.patience,
+        ];
+        own.into_iter().flatten().min()
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.router.handle_timeout(now);
+        self.drain(now);
+        self.notifier.handle_timeout(now);
+        self.tracking.handle_timeout(now);
+        self.tracked(now);
+    }
+
+    /// The exit status, when nothing is left to do or to wait for.
+    fn finished(&mut self) -> Option<u8> {
+        let status = self.done?;
+        let now = monotonic_now();
+        let patience = *self.patience.get_or_insert(now + STOP_PATIENCE);
+        if self.notifier.busy() && now < patience {
+            return None;
+        }
+        self.notifier.close_fifos(now);
+        self.demote_secondaries(|_| false);
+        Some(status)
+    }
+
+    fn shut_down(&mut self) {
+        let now = monotonic_now();
+        self.tracking.stop();
+        self.notifier.stopping(now);
+        self.feed(now, Input::Shutdown);
+    }
+}

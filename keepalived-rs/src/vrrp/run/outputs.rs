@@ -1,0 +1,208 @@
+//! What the core says is done here, in its order.
+
+use std::net::IpAddr;
+
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use net_types::Instant;
+use vrrp_proto::config::{Config, IfId, TrackSource};
+use vrrp_proto::{Input, InstanceId, Notice, Output, SocketId};
+
+use super::buffers::receive_buffer;
+use super::{Child, Lane, OBJECTS_AT_ONCE};
+use crate::text;
+use crate::vrrp::garp::Announcer;
+
+impl Child<'_> {
+    /// Does what the core says, in its order.
+    pub(super) fn drain(&mut self, now: Instant) {
+        loop {
+            while let Some(output) = self.router.poll_output() {
+                self.act(now, output);
+            }
+            self.settle();
+            let refused = std::mem::take(&mut self.refused);
+            if refused.is_empty() {
+                return;
+            }
+            for object in refused {
+                self.router.handle(now, Input::Refused(object));
+            }
+        }
+    }
+
+    /// Carries out what is queued for the kernel, then for the neighbours: they ask back, and the address must be there.
+    pub(super) fn settle(&mut self) {
+        self.kernel.flush(&mut self.refused);
+        if let Some(announcer) = &mut self.announcer {
+            announcer.flush();
+        }
+    }
+
+    pub(super) fn act(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Transmit(advert) => {
+                // In one turn an instance's advert comes before its addresses, so what is queued belongs to others and can
+                // go in one batch; but who gives up for good does so after its addresses are gone.
+                if advert.priority == 0 || self.kernel.queued() >= OBJECTS_AT_ONCE {
+                    self.settle();
+                }
+                let Some(lane) = self.lanes.get(advert.instance.index()) else {
+                    return;
+                };
+                let facts = lane.interface.and_then(|i| self.kernel.interfaces.facts(i));
+                let index = facts.and_then(|f| f.index);
+                let up = facts.is_none_or(|f| f.up);
+                if let Some(socket) = lane.socket {
+                    self.sockets
+                        .transmit(socket, &lane.name, &advert, index, up);
+                }
+            }
+            Output::Add(object) => {
+                if !self.kernel.add(object) {
+                    self.refused.push(object);
+                }
+            }
+            Output::Remove { object, leftover } => self.kernel.remove(object, leftover),
+            Output::Announce { interface, address } => {
+                if let (Some(announcer), Some(link)) =
+                    (&mut self.announcer, self.kernel.interfaces.link(interface))
+                {
+                    announcer.queue(now, link, address);
+                }
+            }
+            Output::OpenAnnouncers { arp, na } => {
+                self.open_announcers(arp, na);
+                if std::mem::take(&mut self.tell_parent) {
+                    self.context.config_read();
+                }
+            }
+            Output::FirewallAdd(_) | Output::FirewallRemove(_) => {
+                if !std::mem::replace(&mut self.firewall_missed, true) {
+                    log!(
+                        Priority::Warning,
+                        "WARNING - no_accept and strict mode: firewall entries are not implemented yet"
+                    );
+                }
+            }
+            Output::Notify(event) => {
+                if self.notifier.tells(&event) {
+                    self.settle();
+                    self.notifier.notify(now, &event);
+                }
+            }
+            Output::Notice(notice) => self.say(&notice),
+            Output::Reconfigured => {
+                self.settle();
+                self.notifier.reconfigure(&self.model);
+                self.take_lanes();
+                self.refresh_sockets();
+            }
+            Output::Done => {
+                self.settle();
+                self.remove_statics();
+                self.done.get_or_insert(0);
+            }
+        }
+    }
+
+    /// The original has a socket for each; here one does for both, but the lines are two.
+    pub(super) fn open_announcers(&mut self, arp: bool, na: bool) {
+        let before = std::mem::replace(&mut self.announces, (arp, na));
+        if !(arp || na) {
+            self.announcer = None;
+        } else if self.announcer.is_none() {
+            // Without it the election still works; the failure is logged.
+            self.announcer = Announcer::open(self.detail).ok();
+        }
+        if self.detail && self.announcer.is_some() {
+            for (now, before, kind) in [(arp, before.0, "ARP"), (na, before.1, "NDISC")] {
+                if now && !before {
+                    log!(
+                        Priority::Info,
+                        "Registering gratuitous {kind} shared channel"
+                    );
+                }
+            }
+        }
+    }
+
+    /// A log line. With details, what was queued before it has lines of its own that come first.
+    pub(super) fn say(&mut self, notice: &Notice) {
+        if self.detail {
+            self.settle();
+        }
+        text::log::notice(&self.router, notice, self.detail);
+    }
+
+    /// What each instance's own interface sends from.
+    pub(super) fn say_addresses(&self, config: &Config) {
+        if !self.detail {
+            return;
+        }
+        // Interfaces that someone tracks already have no line.
+        let mut known = vec![false; config.interfaces.len()];
+        let mut meet = |id: IfId| {
+            known
+                .get_mut(id.index())
+                .is_some_and(|known| !std::mem::replace(known, true))
+        };
+        for instance in &config.instances {
+            let own = instance.configured_interface.filter(|own| meet(*own));
+            for track in &instance.tracks {
+                if let TrackSource::Interface(id) = track.source {
+                    meet(id);
+                }
+            }
+            let Some(interface) = own.and_then(|own| config.interfaces.get(own.index())) else {
+                continue;
+            };
+            let v4 = interface.link.v4.map(IpAddr::V4);
+            let v6 = interface.link.v6.map(IpAddr::V6);
+            for address in v4.into_iter().chain(v6) {
+                log!(
+                    Priority::Info,
+                    "Assigned address {address} for interface {}",
+                    interface.name
+                );
+            }
+        }
+    }
+
+    pub(super) fn say_sockets(&self) {
+        if !self.detail {
+            return;
+        }
+        for n in 0..self.router.sockets().len() {
+            let id = SocketId(u16::try_from(n).unwrap_or(u16::MAX));
+            if let Some(line) = self.sockets.describe(id) {
+                log!(Priority::Info, "{line}");
+            }
+        }
+    }
+
+    /// From here on outputs belong to the present configuration.
+    pub(super) fn take_lanes(&mut self) {
+        let instances = self.router.config().instances.iter().enumerate();
+        let lanes = instances.map(|(n, i)| Lane {
+            name: i.name.clone(),
+            socket: u16::try_from(n)
+                .ok()
+                .and_then(|n| self.router.socket_of(InstanceId(n))),
+            interface: i.transmit_interface,
+        });
+        self.lanes = lanes.collect();
+    }
+
+    pub(super) fn refresh_sockets(&mut self) {
+        let Self {
+            router,
+            sockets,
+            kernel,
+            model,
+            ..
+        } = self;
+        let size = |id: SocketId| receive_buffer(router, &model.vrrp, &model.global, kernel, id);
+        sockets.refresh(router.sockets(), &kernel.interfaces, size, |_| {});
+    }
+}

@@ -1,0 +1,127 @@
+//! A configuration in force: how the model becomes the core's, at the start and at SIGHUP.
+
+use std::io;
+
+use conf_parsers::keepalived::Part;
+use conf_parsers::keepalived::model::Model;
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use linux_io::timer::monotonic_now;
+use vrrp_proto::Input;
+use vrrp_proto::config::Config;
+
+use super::Child;
+use crate::child::Context;
+use crate::config::parse_child;
+use crate::not_implemented;
+use crate::text;
+use crate::vrrp::kernel::Kernel;
+use crate::vrrp::lower::{Lowered, Static, Switches, lower};
+use crate::vrrp::track::Tracking;
+use crate::vrrp::{EXIT_FATAL, process};
+
+/// Lowers the model and fills in what the kernel says.
+pub(super) fn prepare(
+    model: &Model,
+    kernel: &mut Kernel,
+    context: &Context,
+    tracking: &mut Tracking,
+    reload: bool,
+) -> io::Result<(Config, Vec<Static>)> {
+    let switches = Switches {
+        release_vips: context.options.release_vips,
+        dont_release: context.options.dont_release_vrrp,
+    };
+    let Lowered {
+        mut config,
+        statics,
+        warnings,
+    } = lower(model, &mut kernel.objects, switches);
+    for line in warnings {
+        log!(Priority::Warning, "{line}");
+    }
+    kernel.watch_tables()?;
+    kernel.read_interfaces()?;
+    kernel
+        .interfaces
+        .watch(config.interfaces.iter().map(|i| &*i.name));
+    for interface in &mut config.interfaces {
+        interface.link = kernel.interfaces.facts_by_name(&interface.name);
+    }
+    tracking.configure(monotonic_now(), model, &mut config, reload, context.umask);
+    Ok((config, statics))
+}
+
+impl Child<'_> {
+    /// SIGHUP: the parent has put a new configuration where we read it.
+    pub(super) fn reload(&mut self) {
+        log!(Priority::Info, "Reloading");
+        self.feed(monotonic_now(), Input::PrepareReload);
+        let lines = match self.context.shared.read() {
+            Ok(lines) => lines,
+            Err(e) => {
+                let text = text::errno::sentence(&e);
+                log!(
+                    Priority::Err,
+                    "Cannot read the new configuration, keeping the old one - {text}"
+                );
+                self.context.config_read();
+                return;
+            }
+        };
+        let outcome = parse_child(
+            &lines,
+            Part::Vrrp,
+            &self.host,
+            &self.context.options,
+            true,
+            None,
+        );
+        drop(lines);
+        for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
+            log!(Priority::Warning, "{line}");
+        }
+        if let Some(status) = outcome.exit {
+            self.done = Some(status);
+            self.shut_down();
+            return;
+        }
+        let (config, statics) = match prepare(
+            &outcome.model,
+            &mut self.kernel,
+            self.context,
+            &mut self.tracking,
+            true,
+        ) {
+            Ok(prepared) => prepared,
+            Err(e) => {
+                let text = text::errno::sentence(&e);
+                log!(Priority::Err, "Cannot read the kernel's tables - {text}");
+                self.done = Some(EXIT_FATAL);
+                self.shut_down();
+                return;
+            }
+        };
+        let before = std::mem::replace(&mut self.model, outcome.model);
+        process::adopt(self.context, &before.global, &self.model.global);
+        let old = std::mem::replace(&mut self.statics, statics);
+        for gone in old
+            .iter()
+            .filter(|o| !self.statics.iter().any(|s| s.object == o.object))
+        {
+            self.kernel.remove_static(gone.object);
+        }
+        self.promote_secondaries();
+        self.tell_parent = true;
+        self.say_addresses(&config);
+        self.notifier
+            .open_fifos(&self.model.global, monotonic_now());
+        self.feed(monotonic_now(), Input::Reconfigure(Box::new(config)));
+        self.tracking.start(monotonic_now());
+        self.add_statics();
+        self.dump_configuration();
+        self.say_sockets();
+        process::apply(&self.model.global.vrrp);
+        linux_io::process::trim_memory();
+    }
+}
