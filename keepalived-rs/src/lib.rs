@@ -13,6 +13,7 @@ pub mod host;
 pub mod not_implemented;
 mod parent;
 pub mod paths;
+pub mod smtp;
 pub mod text;
 pub mod vrrp;
 

@@ -10,7 +10,25 @@ use crate::syscall::{check, own};
 /// How many ready descriptors one call reports.
 const AT_ONCE: usize = 32;
 
-/// A set of descriptors to read from. The set itself is readable while one of them is.
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Something to read, the end, or an error.
+    Read,
+    /// Room to write, the end of connecting, or an error.
+    Write,
+}
+
+impl Wait {
+    const fn events(self) -> u32 {
+        match self {
+            Self::Read => libc::EPOLLIN as u32,
+            Self::Write => libc::EPOLLOUT as u32,
+        }
+    }
+}
+
+/// A set of descriptors to read from (or, said so, to write to). The set itself is readable while one of them is ready.
 #[derive(Debug)]
 pub struct ReadSet(OwnedFd);
 
@@ -23,16 +41,27 @@ impl ReadSet {
 
     /// Adds a descriptor under a number of the caller's choice. Closing its last copy takes it out again.
     pub fn add(&self, fd: &impl AsFd, token: u32) -> io::Result<()> {
+        self.add_for(fd, token, Wait::Read)
+    }
+
+    /// The same, for what is to be waited for.
+    pub fn add_for(&self, fd: &impl AsFd, token: u32, wait: Wait) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, token, wait)
+    }
+
+    /// From now on something else is waited for.
+    pub fn change(&self, fd: &impl AsFd, token: u32, wait: Wait) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, wait)
+    }
+
+    fn control(&self, what: i32, fd: &impl AsFd, token: u32, wait: Wait) -> io::Result<()> {
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
+            events: wait.events(),
             u64: u64::from(token),
         };
         let number = fd.as_fd().as_raw_fd();
         // SAFETY: the event lives across the call, which copies it.
-        check(unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, number, &mut event)
-        })
-        .map(drop)
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), what, number, &mut event) }).map(drop)
     }
 
     /// Takes a descriptor out.
@@ -100,6 +129,14 @@ mod tests {
         set.ready(&mut tokens).unwrap();
         assert_eq!(tokens, [7]);
         drop(a);
+        set.ready(&mut tokens).unwrap();
+        assert_eq!(tokens, []);
+        // There is always room in an eventfd.
+        let c = EventFd::new().unwrap();
+        set.add_for(&c, 3, Wait::Write).unwrap();
+        set.ready(&mut tokens).unwrap();
+        assert_eq!(tokens, [3]);
+        set.change(&c, 3, Wait::Read).unwrap();
         set.ready(&mut tokens).unwrap();
         assert_eq!(tokens, []);
     }

@@ -25,6 +25,7 @@ pub mod sched;
 pub mod signal;
 pub mod spawn;
 pub mod sysctl;
+pub mod tcp_sock;
 pub mod timer;
 pub mod udp_sock;
 pub mod users;

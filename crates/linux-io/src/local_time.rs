@@ -28,6 +28,8 @@ pub struct LocalTime {
     pub second: u8,
     /// Nanoseconds within the second.
     pub nanos: u32,
+    /// Seconds east of UTC.
+    pub offset: i32,
 }
 
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
@@ -69,6 +71,9 @@ impl LocalTime {
             minute: small(tm.tm_min),
             second: small(tm.tm_sec),
             nanos,
+            // `c_long` has 32 bits on some targets.
+            #[allow(clippy::useless_conversion, reason = "c_long differs between targets")]
+            offset: i32::try_from(tm.tm_gmtoff).unwrap_or(0),
         }
     }
 
@@ -86,6 +91,24 @@ impl LocalTime {
             .get(usize::from(self.month).wrapping_sub(1))
             .copied()
             .unwrap_or("???")
+    }
+
+    /// `Sun, 22 Nov 2026 15:43:03 +0000`: the date of a mail (RFC 5322 section 3.3).
+    pub fn mail_date(&self) -> String {
+        let minutes = self.offset.unsigned_abs() / 60;
+        format!(
+            "{}, {:02} {} {} {:02}:{:02}:{:02} {}{:02}{:02}",
+            self.weekday_name(),
+            self.day,
+            self.month_name(),
+            self.year,
+            self.hour,
+            self.minute,
+            self.second,
+            if self.offset < 0 { '-' } else { '+' },
+            minutes / 60,
+            minutes % 60,
+        )
     }
 
     /// `Sun Nov 22 15:43:03 2026`: what `ctime(3)` prints, without its newline.
@@ -118,6 +141,19 @@ impl std::fmt::Display for Ctime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mail_has_a_zone() {
+        let mut t = LocalTime::from_unix(1_795_362_183, 0);
+        (t.day, t.hour, t.minute, t.offset) = (2, 9, 7, -(9 * 3600 + 30 * 60));
+        assert!(
+            t.mail_date().contains(", 02 Nov 2026 09:07:03 -0930"),
+            "{}",
+            t.mail_date()
+        );
+        t.offset = 3600;
+        assert!(t.mail_date().ends_with(" +0100"));
+    }
 
     #[test]
     fn a_known_second_has_its_calendar_shape() {
