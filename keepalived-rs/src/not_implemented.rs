@@ -85,18 +85,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("", "namespace_with_ipsets"),
     // Authentication beyond a password.
     ("vrrp_instance", "auth_hmac"),
-    // Mail.
-    ("global_defs", "smtp_server"),
-    ("global_defs", "smtp_alert"),
-    ("global_defs", "smtp_alert_vrrp"),
-    ("global_defs", "smtp_alert_checker"),
-    ("global_defs", "smtp_helo_name"),
-    ("global_defs", "smtp_connect_timeout"),
-    ("global_defs", "notification_email"),
-    ("global_defs", "notification_email_from"),
-    ("global_defs", "no_email_faults"),
-    ("vrrp_instance", "smtp_alert"),
-    ("vrrp_sync_group", "smtp_alert"),
     // SNMP and D-Bus.
     ("global_defs", "snmp_socket"),
     ("global_defs", "enable_traps"),
@@ -270,14 +258,14 @@ mod tests {
     fn each_process_tells_its_own() {
         let used = BTreeSet::from([
             ("", "vrrp_track_process"),
-            ("global_defs", "smtp_server"),
+            ("global_defs", "random_seed"),
             ("global_defs", "router_id"),
             ("vrrp_instance", "use_vmac"),
             ("vrrp_instance", "interface"),
         ]);
         assert_eq!(
             of_keywords(&used, Part::Parent, |_| false),
-            ["WARNING - smtp_server in global_defs: not implemented yet"]
+            ["WARNING - random_seed in global_defs: not implemented yet"]
         );
         assert_eq!(
             of_keywords(&used, Part::Vrrp, |_| false),

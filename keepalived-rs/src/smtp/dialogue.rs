@@ -279,7 +279,7 @@ impl Dialogue {
 fn status(line: &[u8]) -> i32 {
     let digit = |at: usize| {
         let byte = line.get(at).copied().unwrap_or(0);
-        i32::from(byte.cast_signed()) - i32::from(b'0')
+        i32::from(i8::from_ne_bytes([byte])) - i32::from(b'0')
     };
     digit(0) * 100 + digit(1) * 10 + digit(2)
 }

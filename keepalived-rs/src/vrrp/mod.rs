@@ -8,11 +8,12 @@
 //! run      the loop: what is ready → Input → core → Output → sockets, kernel, garp, notify, text::log
 //! lower    model → core configuration            objects   lines of the configuration ↔ numbers
 //! sockets  adverts in and out                    kernel    addresses, routes, rules; links and who removed what
-//! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs
+//! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs; alerts: mail
 //! dump     what the dump files show of the present
 //! track    scripts that run periodically, numbers in files
 //! ```
 
+pub mod alerts;
 mod dump;
 pub mod garp;
 pub mod interfaces;

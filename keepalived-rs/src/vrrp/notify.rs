@@ -1,13 +1,14 @@
-//! Telling others what happened: scripts of instances and groups, notify FIFOs.
+//! Telling others what happened: scripts of instances and groups, notify FIFOs, mail.
 //!
 //! In: the model (who has which scripts), the core's [`Notify`] outputs, ends of children, the time.
 //! Out: processes, FIFO lines, log lines.
 //!
 //! Order of one notification: the script of the state, the general script with `INSTANCE|GROUP NAME STATE PRIORITY`, the
-//! FIFOs. Scripts are started, not waited for, so their own order is not guaranteed; only at the stop of the daemon are they given
+//! FIFOs, mail. Scripts are started, not waited for, so their own order is not guaranteed; only at the stop of the daemon are they given
 //! a second to end.
 //! Answers to: keepalived-behaviour.md section 5, keepalived 2.3.3 vrrp/vrrp_notify.c, lib/notify.c.
 
+use std::io;
 use std::path::Path;
 
 use conf_parsers::keepalived::model::global::Fifo as FifoModel;
@@ -15,11 +16,13 @@ use conf_parsers::keepalived::model::{Global, Model, Script};
 use daemon_rt::fifo::Fifo;
 use daemon_rt::log::Priority;
 use daemon_rt::script::{Command, Overdue, Scripts};
+use linux_io::epoll::ReadSet;
 use linux_io::process::{Exit, Pid};
 use linux_io::signal::Signal;
 use net_types::{Duration, Instant};
 use vrrp_proto::output::{Notify, NotifyState};
 
+use super::alerts::Alerts;
 use crate::parent::{command, say_not_started};
 use crate::text::errno::sentence;
 
@@ -61,25 +64,34 @@ enum Purpose {
 }
 
 /// Notifies for one VRRP process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Notifier {
     instances: Vec<Commands>,
     groups: Vec<Commands>,
     /// `notify_fifo`, then `vrrp_notify_fifo`.
     fifos: Vec<Fifo>,
     watched: Scripts<Purpose>,
+    alerts: Alerts,
 }
 
 impl Notifier {
-    /// The scripts of `model`; positions are those of the core's ids. FIFOs are opened by [`Self::open_fifos`].
-    pub fn new(model: &Model) -> Self {
-        let mut this = Self::default();
+    /// The scripts of `model`; positions are those of the core's ids. FIFOs are opened by [`Self::open_fifos`]. `detail`: log lines
+    /// of `-D`.
+    pub fn new(model: &Model, detail: bool) -> Self {
+        let mut this = Self {
+            instances: Vec::new(),
+            groups: Vec::new(),
+            fifos: Vec::new(),
+            watched: Scripts::default(),
+            alerts: Alerts::new(detail),
+        };
         this.reconfigure(model);
         this
     }
 
     /// From now on ids mean positions in `model`. To be called when the core says that they do.
     pub fn reconfigure(&mut self, model: &Model) {
+        self.alerts.reconfigure(model);
         let optional = |script: &Option<Script>| script.as_ref().map(command);
         self.instances = model
             .vrrp
@@ -178,6 +190,7 @@ impl Notifier {
             who.is_some_and(|who| who.of(state).is_some() || who.any.is_some())
         };
         !self.fifos.is_empty()
+            || self.alerts.tells(event)
             || match *event {
                 Notify::Instance { id, state, .. } => any_of(self.instances.get(id.index()), state),
                 Notify::Group { id, state } => any_of(self.groups.get(id.index()), state),
@@ -208,6 +221,7 @@ impl Notifier {
                 let words = ["INSTANCE", &who.name, state.word(), &priority];
                 self.run(now, who.any.as_ref(), &words, watch);
                 self.line("INSTANCE", &who.name, state.word(), &priority);
+                self.alerts.instance(now, id.index(), &who.name, state);
             }
             Notify::Group { id, state } => {
                 let Some(who) = self.groups.get(id.index()).cloned() else {
@@ -217,6 +231,7 @@ impl Notifier {
                 let words = ["GROUP", &who.name, state.word(), "0"];
                 self.run(now, who.any.as_ref(), &words, state == NotifyState::Stop);
                 self.line("GROUP", &who.name, state.word(), "0");
+                self.alerts.group(now, id.index(), &who.name, state);
             }
             Notify::LowerPriority { id, priority } => {
                 let Some(who) = self.instances.get(id.index()).cloned() else {
@@ -304,18 +319,30 @@ impl Notifier {
         self.watched.end_all(Signal::TERM, now + STOP_LIMIT);
     }
 
-    /// Whether a script is still running that the stop of the daemon should wait for.
+    /// Whether a script is still running, or a mail on its way, that the stop of the daemon should wait for.
     pub fn busy(&self) -> bool {
-        !self.watched.is_empty()
+        !self.watched.is_empty() || self.alerts.mailer.busy()
+    }
+
+    /// The connections to the mail server, to be watched for reading.
+    pub const fn mail_readable(&self) -> Option<&ReadSet> {
+        self.alerts.mailer.readable()
+    }
+
+    /// A mail server may have something to say. `WouldBlock` when none has.
+    pub fn mail(&mut self, now: Instant) -> io::Result<()> {
+        self.alerts.mailer.ready(now)
     }
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.watched.next_timeout()
+        let mail = self.alerts.mailer.next_timeout();
+        self.watched.next_timeout().into_iter().chain(mail).min()
     }
 
-    /// Ends scripts that take too long.
+    /// Ends scripts and mails that take too long.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.alerts.mailer.handle_timeout(now);
         for overdue in self.watched.handle_timeout(now) {
             if let Overdue::Unkillable { pid, .. } = overdue {
                 daemon_rt::log!(
@@ -383,7 +410,7 @@ mod tests {
             gid: users::egid(),
             script: script(&format!("head -n 3 < \"$1\" > {}", path("lines"))),
         };
-        let mut notifier = Notifier::new(&model);
+        let mut notifier = Notifier::new(&model, false);
         notifier.open_fifos(&model.global, T0);
         let (a, g) = (InstanceId(0), GroupId(0));
         notifier.notify(

@@ -125,6 +125,16 @@ impl Child<'_> {
         }
     }
 
+    /// Mail servers that have answered.
+    pub(super) fn mail(&mut self, watch: Option<&Watch>) {
+        if let Some(watch) = watch {
+            let now = monotonic_now();
+            // One look a turn: adverts do not wait for a talkative server. `WouldBlock` ends the readiness; any other error is the
+            // set's own, and then the deadlines end what is open.
+            let _ = watch.read(|| self.notifier.mail(now));
+        }
+    }
+
     /// What scripts and files have to tell goes to the core, one after the other.
     pub(super) fn tracked(&mut self, now: Instant) {
         while let Some((id, state)) = self.tracking.poll() {

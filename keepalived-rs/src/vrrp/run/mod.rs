@@ -56,7 +56,7 @@ const PACKET_LEN: usize = 8192;
 const OBJECTS_AT_ONCE: usize = 32;
 /// Packets of one socket in one turn: the others, and the adverts that are due, wait no longer than these take.
 const PACKETS_AT_ONCE: usize = 16;
-/// How long the end waits for scripts that tell of it.
+/// How long the end waits for scripts and mails that tell of it.
 const STOP_PATIENCE: Duration = Duration::from_millis(1_100);
 /// Datagrams of news in one turn.
 const NEWS_AT_ONCE: usize = 64;
@@ -68,6 +68,7 @@ struct Watches {
     sockets: Watch,
     kernel: Watch,
     files: Option<Watch>,
+    mail: Option<Watch>,
 }
 
 impl Watches {
@@ -76,7 +77,7 @@ impl Watches {
         poll_fn(|cx| {
             let mut ready = false;
             let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
-            for watch in always.into_iter().chain(&self.files) {
+            for watch in always.into_iter().chain(&self.files).chain(&self.mail) {
                 ready |= watch.poll_read(cx);
             }
             if ready {
@@ -152,8 +153,9 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     let (config, statics) = prepare(&model, &mut kernel, context, &mut tracking, false)?;
     process::apply(&model.global.vrrp);
     let now = monotonic_now();
+    let detail = context.options.log_detail > 0;
     let mut child = Child {
-        detail: context.options.log_detail > 0,
+        detail,
         context,
         host,
         kernel,
@@ -162,7 +164,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         announces: (false, false),
         router: Router::new(config, now),
         lanes: Vec::new(),
-        notifier: Notifier::new(&model),
+        notifier: Notifier::new(&model, detail),
         tracking,
         model,
         statics,
@@ -197,6 +199,11 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             .files_readable()
             .map(Watch::reading)
             .transpose()?,
+        mail: child
+            .notifier
+            .mail_readable()
+            .map(Watch::reading)
+            .transpose()?,
     };
     let mut armed = None;
     let mut buffer = vec![0; PACKET_LEN];
@@ -223,6 +230,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.timeout(monotonic_now());
         child.news(&watches.kernel);
         child.files(watches.files.as_ref());
+        child.mail(watches.mail.as_ref());
         child.signals(&watches.signals, signals);
     }
 }
