@@ -133,6 +133,7 @@ mod tests {
         minute: 10,
         second: 5,
         nanos: 45_971_353,
+        offset: 0,
     };
 
     #[test]
