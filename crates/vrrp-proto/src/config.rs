@@ -329,6 +329,9 @@ pub struct VirtualAddress {
 pub struct VirtualRoute {
     /// Number of the [`Object::Route`].
     pub object: u32,
+    /// Routes with the same number have the same key (destination, table, metric, next hops …): at a reload one can take the
+    /// place of the other without a gap.
+    pub key: u32,
     /// The output interface, if it names one: the kernel drops the route silently when that goes down.
     pub interface: Option<IfId>,
     /// `no_track`.

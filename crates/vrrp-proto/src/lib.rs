@@ -23,6 +23,7 @@ pub mod notice;
 mod objects;
 pub mod output;
 mod receive;
+mod reload;
 mod router;
 mod start;
 pub mod stats;

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use net_types::Duration;
 
-use crate::config::{GroupId, IfId, InstanceId, TrackerId};
+use crate::config::{GroupId, IfId, InstanceId, Object, TrackerId};
 use crate::output::NotifyState;
 
 /// Something worth a line in the log. All are of severity `info`.
@@ -132,6 +132,11 @@ pub enum InstanceNotice {
         /// What.
         part: Part,
     },
+    /// An object that a reload takes away: `(N) ip address A/L dev I, no longer exist`, `Removing route D` (detail), `ip rule from A to B
+    /// removed` (detail). The shell knows the object.
+    Gone(Object),
+    /// A reload takes all of them away: `Removing a VirtualRoute block` (detail), `Removing a VirtualRule block`.
+    BlockGone(Part),
     /// `Sending/queueing gratuitous ARPs on I for A`, or unsolicited neighbour adverts. Detail.
     Announcing(IfId, IpAddr),
     /// `(N): sending gratuitous ARP for A` (colon form), for the source of a unicast instance. Detail.
@@ -211,6 +216,8 @@ impl InstanceNotice {
                 | Self::AdvertTimeout
                 | Self::SentZero
                 | Self::Setting { .. }
+                | Self::Gone(Object::Route(_) | Object::Rule(_))
+                | Self::BlockGone(Part::Routes)
                 | Self::Announcing(..)
                 | Self::AnnouncingSource(_)
                 | Self::MasterSet(_)

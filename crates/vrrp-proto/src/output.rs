@@ -21,6 +21,14 @@ pub enum Output {
         /// It is a leftover of an earlier run that may not be there: its absence is no error.
         leftover: bool,
     },
+    /// Put the route `new` into the place of the route `old`, which has the same key, so that there is no moment without one. If the
+    /// kernel refuses that, remove `old`; an [`Output::Add`] of `new` follows in any case.
+    Replace {
+        /// What is there.
+        old: Object,
+        /// What is wanted.
+        new: Object,
+    },
     /// Make the firewall drop packets from and to the addresses of the instance (not accepting them).
     FirewallAdd(InstanceId),
     /// Take the firewall entries of the instance away.

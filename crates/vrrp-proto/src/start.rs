@@ -1,35 +1,17 @@
-//! Start, reload and shutdown of all instances (keepalived-behaviour.md sections 4.3, 4.6 and 10).
+//! Start and shutdown of all instances (keepalived-behaviour.md sections 4.3 and 4.6); [`crate::reload`] uses the same steps.
 
 use alloc::vec::Vec;
 
 use net_types::{Duration, Family, Instant};
 
-use crate::config::{
-    Config, Destination, GroupId, Instance, InstanceId, Object, TrackSource, TrackerKind,
-    TrackerState, Wanted,
-};
-use crate::facts::{file_effect, source_by_facts};
-use crate::instance::Live;
+use crate::config::{InstanceId, TrackSource, TrackerKind, TrackerState, Wanted};
+use crate::facts::file_effect;
 use crate::notice::{InstanceNotice, Notice};
 use crate::output::{Notify, NotifyState, Output};
-use crate::router::{LiveGroup, Router, drop_dangling, flags_of};
+use crate::reload::Before;
+use crate::router::Router;
 use crate::status::{FaultReason, State};
 use crate::timers::Timer;
-
-/// What a reload keeps of the configuration before.
-struct Before {
-    config: Config,
-    live: Vec<Live>,
-    groups: Vec<LiveGroup>,
-    /// For each old instance the new one that is the same.
-    successor: Vec<Option<InstanceId>>,
-}
-
-impl Before {
-    fn predecessor(&self, id: InstanceId) -> Option<usize> {
-        self.successor.iter().position(|s| *s == Some(id))
-    }
-}
 
 impl Router {
     /// The first start: faults, leftovers of an earlier run, initial states.
@@ -58,81 +40,7 @@ impl Router {
         self.started = true;
     }
 
-    /// SIGHUP: go on with `config`; instances that are the same keep their state.
-    pub(crate) fn reconfigure(&mut self, now: Instant, mut config: Config) {
-        drop_dangling(&mut config);
-        self.retire_names();
-        let old_delay = self.config.global.startup_delay;
-        let successor: Vec<_> = self
-            .config
-            .instances
-            .iter()
-            .map(|old| same_instance(old, &self.config, &config))
-            .collect();
-
-        // Instances that are gone; their ids belong to the old configuration.
-        for id in self.ids() {
-            if successor[id.index()].is_some() {
-                continue;
-            }
-            if self.live[id.index()].state == State::Master {
-                self.let_go(now, id, true, false);
-            }
-            let deleted = self.config.instances[id.index()].notify_deleted;
-            if deleted || self.live[id.index()].state != State::Fault {
-                let state = if deleted {
-                    NotifyState::Deleted
-                } else {
-                    NotifyState::Fault
-                };
-                self.notify(id, state);
-            }
-        }
-        self.queue.push_back(Output::Reconfigured);
-
-        let debounce: Vec<_> = self.links.iter().map(|l| l.seen_up).collect();
-        let old_names: Vec<_> = self
-            .config
-            .interfaces
-            .iter()
-            .map(|i| i.name.clone())
-            .collect();
-        let mut before = Before {
-            config: core::mem::replace(&mut self.config, config),
-            live: core::mem::take(&mut self.live),
-            groups: core::mem::take(&mut self.groups),
-            successor,
-        };
-        self.timers.clear_all();
-        self.build_live();
-        for (interface, link) in self.config.interfaces.iter().zip(&mut self.links) {
-            let old = old_names.iter().position(|n| *n == interface.name);
-            link.seen_up |= old.and_then(|o| debounce.get(o)).is_some_and(|s| *s);
-        }
-        self.adjust_startup_delay(now, old_delay);
-        self.initial_facts(now, Some(&before));
-        self.open_announcers();
-        self.take_over(now, &mut before);
-        self.initial_states(now, Some(&before));
-        self.started = true;
-    }
-
-    fn adjust_startup_delay(&mut self, now: Instant, old: Duration) {
-        let Some(until) = self.startup_until else {
-            return;
-        };
-        let until = (until - old) + self.config.global.startup_delay;
-        if until <= now {
-            self.startup_until = None;
-            self.say(Notice::StartupDelayReduced);
-        } else {
-            self.startup_until = Some(until);
-            self.timers.set(Timer::Startup, until);
-            self.say(Notice::StartupDelayFurther(until.since(now)));
-        }
-    }
-
-    fn open_announcers(&mut self) {
+    pub(crate) fn open_announcers(&mut self) {
         let families = || self.config.instances.iter().map(|i| i.family);
         let arp = families().any(|f| f == Family::V4);
         let na = families().any(|f| f == Family::V6);
@@ -140,7 +48,7 @@ impl Router {
     }
 
     /// Sources, priorities and faults by the facts of the configuration; faulty instances (and their groups) go to FAULT.
-    fn initial_facts(&mut self, now: Instant, before: Option<&Before>) {
+    pub(crate) fn initial_facts(&mut self, now: Instant, before: Option<&Before>) {
         self.started = false;
         for id in self.ids() {
             self.look_up_faults(id);
@@ -232,127 +140,12 @@ impl Router {
         }
     }
 
-    /// What unchanged instances keep over a reload: state, counters, objects; the difference is set or removed.
-    fn take_over(&mut self, now: Instant, before: &mut Before) {
-        for o in 0..before.live.len() {
-            let Some(id) = before.successor[o] else {
-                continue;
-            };
-            let old = &mut before.live[o];
-            let live = &mut self.live[id.index()];
-            live.stats = old.stats;
-            live.ip_id = old.ip_id;
-            live.notified = old.notified;
-            live.last_transition = old.last_transition;
-            live.last_advert = old.last_advert;
-            live.master = old.master;
-            live.master_priority = old.master_priority;
-            live.holding = old.holding;
-            live.old_checksum |= old.old_checksum;
-            if old.state != State::Fault && live.state != State::Fault && !live.pending {
-                live.state = old.state;
-                live.wanted = old.state;
-            }
-        }
-        // A group whose members all are MASTER is MASTER.
-        for g in self.group_ids() {
-            let members = &self.config.groups[g.index()].members;
-            let all = members
-                .iter()
-                .all(|m| self.live[m.index()].state == State::Master);
-            if all && !members.is_empty() && !self.group_held_down(g) {
-                self.groups[g.index()].state = State::Master;
-            }
-        }
-        for o in 0..before.live.len() {
-            let Some(id) = before.successor[o] else {
-                continue;
-            };
-            self.take_over_objects(now, id, &before.config.instances[o], &before.live[o]);
-        }
-    }
-
-    fn take_over_objects(
-        &mut self,
-        now: Instant,
-        id: InstanceId,
-        old_config: &Instance,
-        old: &Live,
-    ) {
-        let i = id.index();
-        // Rules, routes, addresses: the reverse of the order in which they are set.
-        let had: Vec<Object> = flags_of(old_config, old)
-            .filter(|(_, set)| *set)
-            .map(|(o, _)| o)
-            .collect();
-        let has: Vec<Object> = flags_of(&self.config.instances[i], &self.live[i])
-            .map(|(o, _)| o)
-            .collect();
-        let kind = |o: &Object| match o {
-            Object::Rule(_) => 0,
-            Object::Route(_) => 1,
-            Object::Address(_) => 2,
-        };
-        let mut gone: Vec<Object> = had.iter().copied().filter(|o| !has.contains(o)).collect();
-        gone.sort_by_key(kind);
-        for object in gone {
-            self.queue.push_back(Output::Remove {
-                object,
-                leftover: false,
-            });
-        }
-        let config = &self.config.instances[i];
-        let live = &mut self.live[i];
-        let addresses = config
-            .addresses
-            .iter()
-            .chain(&config.excluded)
-            .map(|a| Object::Address(a.object));
-        for (o, set) in addresses.zip(&mut live.addresses_set) {
-            *set = had.contains(&o);
-        }
-        for (r, set) in config.routes.iter().zip(&mut live.routes_set) {
-            *set = had.contains(&Object::Route(r.object));
-        }
-        for (r, set) in config.rules.iter().zip(&mut live.rules_set) {
-            *set = had.contains(&Object::Rule(r.object));
-        }
-        let firewall = |c: &Instance| c.priority != 255 && !c.accept;
-        if old.holding && firewall(old_config) && !firewall(config) {
-            self.queue.push_back(Output::FirewallRemove(id));
-        }
-        if !old.holding {
-            return;
-        }
-        let added = self.set_objects(id, true);
-        if self.live[i].state != State::Master {
-            return;
-        }
-        self.live[i].reload_master = true;
-        let garp = self.config.instances[i].garp;
-        let extra = if added { garp.delay } else { Duration::ZERO };
-        if added || !garp.refresh.is_zero() {
-            self.burst(now, id, garp.repeat);
-            if added && !garp.delay.is_zero() {
-                self.timers.add(Timer::SecondBurst(id), now + garp.delay);
-            }
-        }
-        if !garp.refresh.is_zero() {
-            self.timers
-                .set(Timer::Refresh(id), now + extra + garp.refresh);
-        }
-        if !garp.extra_interval.is_zero() {
-            self.timers
-                .set(Timer::Extra(id), now + extra + garp.extra_interval);
-        }
-    }
-
     /// RFC 9568 section 6.4.1: where each instance begins.
-    fn initial_states(&mut self, now: Instant, before: Option<&Before>) {
+    pub(crate) fn initial_states(&mut self, now: Instant, before: Option<&Before>) {
         let fifo = before.is_some() && self.config.global.fifo_states_on_reload;
         for g in self.group_ids() {
             let state = self.groups[g.index()].state;
-            let same = before.is_some_and(|b| group_state(b, &self.config, g) == Some(state));
+            let same = before.is_some_and(|b| b.group_state(&self.config, g) == Some(state));
             if matches!(state, State::Fault | State::Backup) && !same {
                 self.notify_group(g);
             } else if fifo {
@@ -459,39 +252,4 @@ impl Router {
         self.queue.push_back(Output::Done);
         self.stop();
     }
-}
-
-/// The state of the group of the same name before the reload.
-fn group_state(before: &Before, config: &Config, id: GroupId) -> Option<State> {
-    let name = &config.groups[id.index()].name;
-    let old = before.config.groups.iter().position(|g| g.name == *name)?;
-    before.groups.get(old).map(|g| g.state)
-}
-
-/// The instance of the new configuration that is `old`: VRID, family, interface and way of sending agree; the name may differ.
-fn same_instance(old: &Instance, old_config: &Config, new_config: &Config) -> Option<InstanceId> {
-    let name = |config: &'_ Config, i: &Instance| {
-        i.configured_interface
-            .map(|x| config.interfaces[x.index()].name.clone())
-    };
-    let old_name = name(old_config, old);
-    for (n, new) in new_config.instances.iter().enumerate() {
-        if new.vrid != old.vrid || new.family != old.family || name(new_config, new) != old_name {
-            continue;
-        }
-        let same = match (&old.destination, &new.destination) {
-            (Destination::Multicast(a), Destination::Multicast(b)) => {
-                let vmac = |i: &Instance| i.interface != i.configured_interface;
-                a == b && vmac(old) == vmac(new)
-            }
-            (Destination::Unicast(_), Destination::Unicast(_)) => {
-                source_by_facts(old, old_config) == source_by_facts(new, new_config)
-            }
-            _ => false,
-        };
-        if same {
-            return u16::try_from(n).ok().map(InstanceId);
-        }
-    }
-    None
 }

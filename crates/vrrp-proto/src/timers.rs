@@ -67,6 +67,11 @@ impl Timers {
         self.order.first().map(|&(at, _)| at)
     }
 
+    /// All deadlines in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, Timer)> + '_ {
+        self.order.iter().copied()
+    }
+
     /// Removes and returns the nearest deadline that is not after `now`.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, Timer)> {
         let &(at, timer) = self.order.first()?;
@@ -80,7 +85,7 @@ impl Timers {
         Some((at, timer))
     }
 
-    /// Forgets everything but `Startup` and link delays: what a reload keeps.
+    /// Forgets everything.
     pub(crate) fn clear_all(&mut self) {
         self.order.clear();
         self.single.clear();

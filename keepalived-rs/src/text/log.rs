@@ -172,6 +172,16 @@ fn instance(f: &mut Formatter<'_>, r: &Router, name: &str, n: &InstanceNotice) -
             r.tracker_name(*t),
             if *up { "UP" } else { "DOWN" }
         ),
+        // Who knows the objects has better words for it.
+        InstanceNotice::Gone(object) => write!(f, "({name}) {object:?} no longer exist"),
+        InstanceNotice::BlockGone(part) => {
+            let kind = if *part == Part::Rules {
+                "Rule"
+            } else {
+                "Route"
+            };
+            write!(f, "Removing a Virtual{kind} block")
+        }
         InstanceNotice::AdvertTimeout => write!(f, "({name}) Receive advertisement timeout"),
         InstanceNotice::SentZero => write!(f, "({name}) sent 0 priority"),
         InstanceNotice::Setting { add, part } => {

@@ -177,6 +177,7 @@ impl Lowering<'_> {
             match self.objects.intern_route(object) {
                 Object::Route(object) => Some(VirtualRoute {
                     object,
+                    key: self.objects.route_key(object).unwrap_or(object),
                     interface,
                     no_track: line.no_track,
                 }),

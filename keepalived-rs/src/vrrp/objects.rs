@@ -1,9 +1,9 @@
 //! The table of kernel objects: addresses, routes and rules with the numbers by which the core knows them.
 //!
 //! In: the configuration's lines. Out: numbers ([`Object`]), and the netlink values behind them. Equal lines have the same
-//! number for as long as the process lives, so that a reload finds what has not changed.
+//! number for as long as anything uses them, so that a reload finds what has not changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use conf_parsers::keepalived::model::{
@@ -111,6 +111,18 @@ impl RouteObject {
                 .map(|n| n.dev.as_ref().map(|d| d.value.clone()))
                 .collect(),
         }
+    }
+}
+
+impl RouteObject {
+    /// Whether the kernel lets one take the place of the other: same key, and the same way, scope and type, as the original compares them.
+    pub fn has_same_key(&self, other: &Self) -> bool {
+        let (a, b) = (&self.route, &other.route);
+        (a.family, a.destination, a.tos, a.metric, a.table)
+            == (b.family, b.destination, b.tos, b.metric, b.table)
+            && (a.scope, a.kind, a.gateway) == (b.scope, b.kind, b.gateway)
+            && self.interface == other.interface
+            && (&a.nexthops, &self.hop_interfaces) == (&b.nexthops, &other.hop_interfaces)
     }
 }
 
@@ -226,16 +238,25 @@ fn metric(metric: written_route::Metric) -> Metric {
     }
 }
 
-/// All objects that any configuration of this process has named.
+/// A route with the number of its key.
+#[derive(Debug)]
+struct KeyedRoute {
+    object: RouteObject,
+    key: u32,
+}
+
+/// All objects that the configuration names, that are in the kernel, or that are on their way there.
 #[derive(Debug, Default)]
 pub struct Objects {
-    addresses: Vec<AddressObject>,
-    routes: Vec<RouteObject>,
-    rules: Vec<Rule>,
+    addresses: Slots<AddressObject>,
+    routes: Slots<KeyedRoute>,
+    rules: Slots<Rule>,
     /// Numbers of the addresses by their address.
     by_address: BTreeMap<IpAddr, Vec<u32>>,
-    /// Addresses of the present configuration, by number.
-    current: Vec<bool>,
+    /// Addresses of the present configuration.
+    current: BTreeSet<u32>,
+    /// The next key of a route.
+    next_key: u32,
 }
 
 impl Objects {
@@ -246,72 +267,93 @@ impl Objects {
 
     /// A new configuration is about to name its objects: until then no address counts as ours.
     pub fn begin_configuration(&mut self) {
-        self.current.fill(false);
+        self.current.clear();
     }
 
     /// The number of an address. What does not belong to its identity (lifetimes, flags, peer) is that of the latest call.
     pub fn intern_address(&mut self, object: AddressObject) -> Object {
         let numbers = self.by_address.entry(object.address.local).or_default();
         for number in numbers.iter() {
-            let slot = usize::try_from(*number)
-                .ok()
-                .and_then(|n| self.addresses.get_mut(n));
+            let slot = self.addresses.get_mut(*number);
             if let Some(known) = slot.filter(|known| known.is_same(&object)) {
                 *known = object;
-                if let Some(current) = usize::try_from(*number)
-                    .ok()
-                    .and_then(|n| self.current.get_mut(n))
-                {
-                    *current = true;
-                }
+                self.current.insert(*number);
                 return Object::Address(*number);
             }
         }
-        let number = next(self.addresses.len());
+        let number = self.addresses.insert(object);
         numbers.push(number);
-        self.addresses.push(object);
-        self.current.push(true);
+        self.current.insert(number);
         Object::Address(number)
     }
 
     /// The number of a route; every part of it belongs to its identity.
     pub fn intern_route(&mut self, object: RouteObject) -> Object {
-        Object::Route(intern(&mut self.routes, object))
+        if let Some(known) = self.routes.find(|r| r.object == object) {
+            return Object::Route(known);
+        }
+        let like = self.routes.find(|r| r.object.has_same_key(&object));
+        let key = match like.and_then(|n| self.routes.get(n)) {
+            Some(known) => known.key,
+            None => {
+                self.next_key = self.next_key.wrapping_add(1);
+                self.next_key
+            }
+        };
+        Object::Route(self.routes.insert(KeyedRoute { object, key }))
     }
 
     /// The number of a rule; every part of it belongs to its identity.
     pub fn intern_rule(&mut self, rule: Rule) -> Object {
-        Object::Rule(intern(&mut self.rules, rule))
+        let known = self.rules.find(|r| *r == rule);
+        Object::Rule(known.unwrap_or_else(|| self.rules.insert(rule)))
+    }
+
+    /// Forgets what `used` does not want; its numbers will be given to others.
+    pub fn forget(&mut self, used: impl Fn(Object) -> bool) {
+        self.addresses.retain(|n| used(Object::Address(n)));
+        self.routes.retain(|n| used(Object::Route(n)));
+        self.rules.retain(|n| used(Object::Rule(n)));
+        let addresses = &self.addresses;
+        self.current.retain(|n| addresses.get(*n).is_some());
+        self.by_address.retain(|_, numbers| {
+            numbers.retain(|n| addresses.get(*n).is_some());
+            !numbers.is_empty()
+        });
     }
 
     /// The address behind a number.
     pub fn address(&self, number: u32) -> Option<&AddressObject> {
-        self.addresses.get(usize::try_from(number).ok()?)
+        self.addresses.get(number)
     }
 
     /// The route behind a number.
     pub fn route(&self, number: u32) -> Option<&RouteObject> {
-        self.routes.get(usize::try_from(number).ok()?)
+        self.routes.get(number).map(|r| &r.object)
+    }
+
+    /// Equal for routes of which one can replace the other ([`RouteObject::has_same_key`]).
+    pub fn route_key(&self, number: u32) -> Option<u32> {
+        self.routes.get(number).map(|r| r.key)
     }
 
     /// The rule behind a number.
     pub fn rule(&self, number: u32) -> Option<&Rule> {
-        self.rules.get(usize::try_from(number).ok()?)
+        self.rules.get(number)
     }
 
     /// Objects with this address, on whatever interface, that the present configuration names.
     pub fn addresses_like(&self, address: IpAddr) -> impl Iterator<Item = (u32, &AddressObject)> {
         let numbers = self.by_address.get(&address).map_or(&[][..], |n| n);
         numbers.iter().filter_map(|n| {
-            let slot = usize::try_from(*n).ok()?;
-            self.current.get(slot).copied().filter(|c| *c)?;
-            Some((*n, self.addresses.get(slot)?))
+            self.current.get(n)?;
+            Some((*n, self.addresses.get(*n)?))
         })
     }
 
     /// Whether there are routes and rules, IPv4 then IPv6: only then their news matter.
     pub(super) fn kinds(&self) -> ([bool; 2], [bool; 2]) {
-        let has_route = |f| self.routes.iter().any(|r| r.route.family == f);
+        let has_route = |f| self.routes.iter().any(|r| r.object.route.family == f);
         let has_rule = |f| self.rules.iter().any(|r| r.family == f);
         (
             [has_route(Family::V4), has_route(Family::V6)],
@@ -320,16 +362,60 @@ impl Objects {
     }
 }
 
-fn next(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+/// Values by number; numbers of forgotten ones are used again.
+#[derive(Debug)]
+struct Slots<T> {
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
 }
 
-fn intern<T: PartialEq>(table: &mut Vec<T>, object: T) -> u32 {
-    let at = table.iter().position(|known| *known == object);
-    next(at.unwrap_or_else(|| {
-        table.push(object);
-        table.len().saturating_sub(1)
-    }))
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl<T> Slots<T> {
+    fn get(&self, number: u32) -> Option<&T> {
+        self.slots.get(usize::try_from(number).ok()?)?.as_ref()
+    }
+
+    fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+        self.slots.get_mut(usize::try_from(number).ok()?)?.as_mut()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().flatten()
+    }
+
+    fn find(&self, wanted: impl Fn(&T) -> bool) -> Option<u32> {
+        let matches = |slot: &Option<T>| slot.as_ref().is_some_and(&wanted);
+        let at = self.slots.iter().position(matches)?;
+        u32::try_from(at).ok()
+    }
+
+    fn insert(&mut self, value: T) -> u32 {
+        let reused = self.free.pop();
+        let slot = reused.and_then(|n| self.slots.get_mut(usize::try_from(n).ok()?));
+        if let (Some(number), Some(slot)) = (reused, slot) {
+            *slot = Some(value);
+            return number;
+        }
+        self.slots.push(Some(value));
+        u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        for (number, slot) in (0..).zip(&mut self.slots) {
+            if slot.is_some() && !keep(number) {
+                *slot = None;
+                self.free.push(number);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -381,5 +467,31 @@ mod tests {
         assert_eq!(objects.intern_route(object(6)), Object::Route(1));
         assert_eq!(objects.intern_route(object(5)), Object::Route(0));
         assert_eq!(objects.kinds(), ([true, false], [false, false]));
+        // Another metric of the same key could take its place; another preference among equals cannot.
+        assert_ne!(objects.route_key(0), objects.route_key(1));
+        let mut like = object(5);
+        like.route.realms = 7;
+        assert_eq!(objects.intern_route(like), Object::Route(2));
+        assert_eq!(objects.route_key(0), objects.route_key(2));
+    }
+
+    #[test]
+    fn what_is_no_longer_used_makes_room() {
+        let mut objects = Objects::new();
+        for n in 0..100 {
+            objects.begin_configuration();
+            let own = objects.intern_address(vip("eth0", &format!("10.0.0.{n}")));
+            let rule = objects.intern_rule(Rule::new(Family::V4));
+            objects.forget(|o| o == own || o == rule);
+            assert_eq!(
+                objects.addresses_like("10.0.0.1".parse().unwrap()).count(),
+                usize::from(n == 1)
+            );
+        }
+        assert!(objects.addresses.slots.len() <= 2);
+        assert_eq!(
+            (objects.by_address.len(), objects.rules.slots.len()),
+            (1, 1)
+        );
     }
 }

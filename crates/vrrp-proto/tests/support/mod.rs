@@ -179,6 +179,7 @@ pub fn shape(out: &[Output]) -> Vec<String> {
                         if *leftover { " leftover" } else { "" }
                     )
                 }
+                Output::Replace { old, new } => format!("replace {old:?} {new:?}"),
                 Output::FirewallAdd(_) => "firewall".into(),
                 Output::FirewallRemove(_) => "no firewall".into(),
                 Output::Announce { address, .. } => format!("announce {address}"),

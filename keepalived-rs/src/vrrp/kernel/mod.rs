@@ -10,7 +10,7 @@ mod news;
 mod queue;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
@@ -142,10 +142,33 @@ impl Kernel {
         self.set.contains_key(&object)
     }
 
-    /// Adds a static object and puts it back whenever it goes. `text` describes it in `Restoring deleted static …`.
-    pub fn add_static(&mut self, object: Object, text: Box<str>) {
+    /// Forgets objects that nobody uses any longer; `used` are those of the configuration. What is in the kernel stays known.
+    pub fn forget_unused(&mut self, used: &BTreeSet<Object>) {
+        let Self {
+            objects,
+            set,
+            echoes,
+            statics,
+            pending,
+            ..
+        } = self;
+        objects.forget(|object| {
+            let echo = matches!(object, Object::Address(n) if echoes.contains_key(&n));
+            echo || used.contains(&object)
+                || set.contains_key(&object)
+                || statics.contains_key(&object)
+                || pending.iter().any(|p| p.object == object)
+        });
+    }
+
+    /// From now on a static object is put back whenever it goes. `text` describes it in `Restoring deleted static …`.
+    pub fn watch_static(&mut self, object: Object, text: Box<str>) {
         self.statics.insert(object, text);
-        self.add(object);
+    }
+
+    /// Nobody minds the absence of a static object any longer.
+    pub fn forget_static(&mut self, object: Object) {
+        self.statics.remove(&object);
     }
 
     /// Removes a static object and no longer minds its absence.

@@ -2,6 +2,7 @@
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
+use netlink_wire::route::AddMode;
 use nix::errno::Errno;
 use vrrp_proto::Object;
 
@@ -33,6 +34,30 @@ impl Kernel {
                 add: false,
                 leftover,
             });
+        }
+    }
+
+    /// Puts the route `new` into the place of `old` at once; if the kernel will not have that now (its source address may not be
+    /// there yet), `old` is removed and `new` is to be added later.
+    pub fn replace(&mut self, old: Object, new: Object, refused: &mut Vec<Object>) {
+        self.flush(refused);
+        let Object::Route(number) = new else { return };
+        let Some(mut route) = self.objects.route(number).cloned() else {
+            return;
+        };
+        route.mode = AddMode::Replace;
+        let replaced = self.push_route(route, true)
+            && self
+                .requests
+                .execute(&mut self.batch, &mut self.answers)
+                .is_ok_and(|_| self.answers.first() == Some(&0));
+        self.batch.clear();
+        if replaced {
+            self.set.remove(&old);
+            // Nothing later can undo it: news of the old one's end carry our own number.
+            self.set.insert(new, 0);
+        } else {
+            self.remove(old, false);
         }
     }
 

@@ -234,7 +234,8 @@ fn lab_static_objects_are_put_back() {
     let Some(mut kernel) = lab("lab_static_objects_are_put_back", objects) else {
         return;
     };
-    kernel.add_static(address, "10.0.0.100/24 dev va scope global".into());
+    kernel.watch_static(address, "10.0.0.100/24 dev va scope global".into());
+    kernel.add(address);
     kernel.flush(&mut Vec::new());
     ip("addr del 10.0.0.100/24 dev va");
     assert_eq!(removed(&mut kernel), []);

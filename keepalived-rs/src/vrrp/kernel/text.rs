@@ -64,6 +64,28 @@ pub(super) fn network(prefix: Option<Prefix>) -> Option<Prefix> {
 }
 
 impl Kernel {
+    /// What a reload says of an object of `owner` that it takes away; empty for an unknown object.
+    pub fn gone_line(&self, owner: &str, object: Object) -> String {
+        match object {
+            Object::Address(n) => self.objects.address(n).map_or_else(String::new, |o| {
+                let (address, len, dev) = (o.address.local, o.address.prefix_len, &o.interface);
+                format!("({owner}) ip address {address}/{len} dev {dev}, no longer exist")
+            }),
+            Object::Route(n) => self.objects.route(n).map_or_else(String::new, |o| {
+                let to = o.route.destination;
+                let to = to.map_or_else(|| "default".to_owned(), |p| prefix_text(p.addr, p.len));
+                format!("Removing route {to}")
+            }),
+            Object::Rule(n) => self.objects.rule(n).map_or_else(String::new, |r| {
+                let text = |p: Prefix| prefix_text(p.addr, p.len);
+                let from = r.from.map_or_else(|| "all".to_owned(), text);
+                let to =
+                    r.to.map_or_else(String::new, |p| format!(" to {}", text(p)));
+                format!("ip rule from {from}{to} removed")
+            }),
+        }
+    }
+
     pub(super) fn describe(&self, object: Object) -> String {
         match object {
             Object::Address(n) => self.objects.address(n).map_or_else(String::new, |o| {

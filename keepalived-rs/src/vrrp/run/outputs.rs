@@ -6,6 +6,7 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use net_types::Instant;
 use vrrp_proto::config::{Config, IfId, TrackSource};
+use vrrp_proto::notice::InstanceNotice;
 use vrrp_proto::{Input, InstanceId, Notice, Output, SocketId};
 
 use super::buffers::receive_buffer;
@@ -64,6 +65,7 @@ impl Child<'_> {
                 }
             }
             Output::Remove { object, leftover } => self.kernel.remove(object, leftover),
+            Output::Replace { old, new } => self.kernel.replace(old, new, &mut self.refused),
             Output::Announce { interface, address } => {
                 if let (Some(announcer), Some(link)) =
                     (&mut self.announcer, self.kernel.interfaces.link(interface))
@@ -132,7 +134,15 @@ impl Child<'_> {
         if self.detail {
             self.settle();
         }
-        text::log::notice(&self.router, notice, self.detail);
+        match notice {
+            Notice::Instance(id, InstanceNotice::Gone(object)) => {
+                if self.detail || !notice.is_detail() {
+                    let owner = self.router.instance_name(*id);
+                    log!(Priority::Info, "{}", self.kernel.gone_line(owner, *object));
+                }
+            }
+            _ => text::log::notice(&self.router, notice, self.detail),
+        }
     }
 
     /// What each instance's own interface sends from.

@@ -1,5 +1,6 @@
 //! A configuration in force: how the model becomes the core's, at the start and at SIGHUP.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use conf_parsers::keepalived::Part;
@@ -7,8 +8,8 @@ use conf_parsers::keepalived::model::Model;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::timer::monotonic_now;
-use vrrp_proto::Input;
 use vrrp_proto::config::Config;
+use vrrp_proto::{Input, Object};
 
 use super::Child;
 use crate::child::Context;
@@ -105,12 +106,7 @@ impl Child<'_> {
         let before = std::mem::replace(&mut self.model, outcome.model);
         process::adopt(self.context, &before.global, &self.model.global);
         let old = std::mem::replace(&mut self.statics, statics);
-        for gone in old
-            .iter()
-            .filter(|o| !self.statics.iter().any(|s| s.object == o.object))
-        {
-            self.kernel.remove_static(gone.object);
-        }
+        self.remove_old_statics(&old);
         self.promote_secondaries();
         self.tell_parent = true;
         self.say_addresses(&config);
@@ -119,9 +115,22 @@ impl Child<'_> {
         self.feed(monotonic_now(), Input::Reconfigure(Box::new(config)));
         self.tracking.start(monotonic_now());
         self.add_statics();
+        self.forget_unused();
         self.dump_configuration();
         self.say_sockets();
         process::apply(&self.model.global.vrrp);
         linux_io::process::trim_memory();
+    }
+
+    /// The numbers of objects that are gone for good may be used again.
+    fn forget_unused(&mut self) {
+        let mut used: BTreeSet<Object> = self.statics.iter().map(|s| s.object).collect();
+        for instance in &self.router.config().instances {
+            let addresses = instance.addresses.iter().chain(&instance.excluded);
+            used.extend(addresses.map(|a| Object::Address(a.object)));
+            used.extend(instance.routes.iter().map(|r| Object::Route(r.object)));
+            used.extend(instance.rules.iter().map(|r| Object::Rule(r.object)));
+        }
+        self.kernel.forget_unused(&used);
     }
 }

@@ -1,5 +1,7 @@
 //! What belongs to no instance: static addresses, routes and rules, settings of interfaces.
 
+use std::collections::BTreeSet;
+
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::sysctl;
@@ -8,6 +10,8 @@ use vrrp_proto::Object;
 
 use super::Child;
 use crate::text;
+use crate::vrrp::kernel::Kernel;
+use crate::vrrp::lower::Static;
 
 impl Child<'_> {
     /// `promote_secondaries`: removing an address leaves the others of its network in place. Put back at the end.
@@ -62,13 +66,61 @@ impl Child<'_> {
 
     pub(super) fn add_statics(&mut self) {
         for s in &self.statics {
-            if self.kernel.is_set(s.object) {
-                continue;
-            }
-            if s.no_track {
-                self.kernel.add(s.object);
+            if !s.no_track {
+                self.kernel.watch_static(s.object, s.text.clone());
             } else {
-                self.kernel.add_static(s.object, s.text.clone());
+                self.kernel.forget_static(s.object);
+            }
+            if !self.kernel.is_set(s.object) {
+                self.kernel.add(s.object);
+            }
+        }
+        self.kernel.flush(&mut self.refused);
+        self.refused.clear();
+    }
+
+    /// At a reload: takes away what is no longer wanted, in the original's order and with its lines.
+    pub(super) fn remove_old_statics(&mut self, old: &[Static]) {
+        let there =
+            |statics: &[Static], kind: fn(&Object) -> bool| statics.iter().any(|s| kind(&s.object));
+        let kinds: [fn(&Object) -> bool; 3] = [
+            |o| matches!(o, Object::Rule(_)),
+            |o| matches!(o, Object::Route(_)),
+            |o| matches!(o, Object::Address(_)),
+        ];
+        let kept: BTreeSet<Object> = self.statics.iter().map(|s| s.object).collect();
+        let key = |kernel: &Kernel, object| match object {
+            Object::Route(n) => kernel.objects.route_key(n),
+            Object::Address(_) | Object::Rule(_) => None,
+        };
+        for (kind, name) in kinds.into_iter().zip(["Rule", "Route", ""]) {
+            let emptied = !name.is_empty() && there(old, kind) && !there(&self.statics, kind);
+            if emptied && (self.detail || name == "Rule") {
+                log!(Priority::Info, "Removing a Virtual{name} block");
+            }
+            for gone in old
+                .iter()
+                .filter(|s| kind(&s.object) && !kept.contains(&s.object))
+            {
+                if !self.kernel.is_set(gone.object) {
+                    self.kernel.forget_static(gone.object);
+                    continue;
+                }
+                let own = key(&self.kernel, gone.object);
+                let heir = self.statics.iter().map(|s| s.object).find(|new| {
+                    own.is_some() && key(&self.kernel, *new) == own && !self.kernel.is_set(*new)
+                });
+                if let Some(heir) = heir {
+                    self.kernel.forget_static(gone.object);
+                    self.kernel.replace(gone.object, heir, &mut self.refused);
+                    continue;
+                }
+                // The original has no name for their owner.
+                if !emptied && (self.detail || matches!(gone.object, Object::Address(_))) {
+                    let line = self.kernel.gone_line("(null)", gone.object);
+                    log!(Priority::Info, "{line}");
+                }
+                self.kernel.remove_static(gone.object);
             }
         }
         self.kernel.flush(&mut self.refused);
