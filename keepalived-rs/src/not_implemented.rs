@@ -83,8 +83,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "nftables_ifindex"),
     ("global_defs", "nftables_counters"),
     ("", "namespace_with_ipsets"),
-    // Authentication beyond a password.
-    ("vrrp_instance", "auth_hmac"),
     // SNMP and D-Bus.
     ("global_defs", "snmp_socket"),
     ("global_defs", "enable_traps"),
@@ -100,8 +98,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "dbus_service_name"),
     ("global_defs", "dbus_no_interface_name"),
     // The rest.
-    ("vrrp_instance", "track_src_ip"),
-    ("global_defs", "disable_local_igmp"),
     ("global_defs", "iproute_usr_dir"),
     ("global_defs", "iproute_etc_dir"),
     ("global_defs", "random_seed"),
@@ -125,8 +121,6 @@ pub static WORDS: &[(&str, Part, UsedIn)] = &[
     ("use_vmac in virtual_ipaddress", Part::Vrrp, |m| {
         m.vrrp.instances.iter().flat_map(|i| i.vips.iter().chain(&i.evips)).any(|a| a.use_vmac)
     }),
-    // What an instance does instead is logged for each of them.
-    ("auth_type AH in authentication", Part::Vrrp, |_| false),
 ];
 
 /// Command-line options without effect: how they are written.
@@ -318,7 +312,7 @@ mod tests {
     #[test]
     fn what_a_configuration_uses_is_told() {
         let text = "global_defs {\n dynamic_interfaces allow_if_changes\n max_auto_priority -1\n random_seed 5\n}\n\
-            vrrp_instance A {\n interface eth0\n virtual_router_id 1\n track_src_ip\n\
+            vrrp_instance A {\n interface eth0\n virtual_router_id 1\n\
             virtual_ipaddress {\n 192.0.2.1 use_vmac\n }\n}\n";
         let mut host = conf_parsers::source::FakeHost::with_interfaces(&["eth0"]);
         host.source = conf_parsers::source::MemorySource::one("/k.conf", text);
@@ -337,10 +331,7 @@ mod tests {
         );
         assert_eq!(
             told(Part::Vrrp),
-            [
-                "WARNING - track_src_ip in vrrp_instance: not implemented yet",
-                "WARNING - use_vmac in virtual_ipaddress: not implemented yet",
-            ]
+            ["WARNING - use_vmac in virtual_ipaddress: not implemented yet",]
         );
     }
 }

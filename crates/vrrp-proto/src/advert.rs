@@ -5,7 +5,9 @@ use core::net::IpAddr;
 
 use net_types::{Family, Instant};
 
-use crate::config::{Auth, Destination, InstanceId, OldChecksum, Version};
+use crate::auth::ah;
+use crate::auth::trailer::{self, Scope};
+use crate::config::{Auth, Destination, HmacMode, InstanceId, OldChecksum, Version};
 use crate::output::{Output, Transmit};
 use crate::router::Router;
 use crate::wire::{self, Header, Ipv4, Seal};
@@ -21,6 +23,7 @@ impl Router {
         {
             return;
         }
+        let clock = self.clock(now);
         let live = &mut self.live[i];
         let Some(source) = live.source else { return };
         let priority = if zero.is_some() { 0 } else { live.effective };
@@ -47,8 +50,27 @@ impl Router {
         };
         let auth = match (config.version, config.family, &config.auth) {
             (Version::V2, Family::V4, Auth::Pass(data)) => Some(*data),
-            (Version::V2, Family::V4, Auth::None) => Some([0; wire::AUTH_LEN]),
+            (Version::V2, Family::V4, Auth::None | Auth::Ah(_)) => Some([0; wire::AUTH_LEN]),
             (Version::V2, Family::V6, _) | (Version::V3, _, _) => None,
+        };
+        let numbered = match &config.auth {
+            Auth::Ah(key) => Some((key, live.ah.next())),
+            Auth::None | Auth::Pass(_) => None,
+        };
+        let addresses = || config.addresses.iter().map(|a| a.address);
+        // Signed once: all peers get the same trailer.
+        let signed = match (&config.hmac, &mut live.marks) {
+            (Some(hmac), Some(marks)) if hmac.mode != HmacMode::ReceiveOnly => {
+                let scope = Scope {
+                    version: config.version,
+                    vrid: config.vrid.get(),
+                    source,
+                };
+                let mut packet = Vec::new();
+                wire::encode(&header, addresses(), auth, Seal::Kernel, &mut packet);
+                marks.sign(hmac, clock, &scope, &packet)
+            }
+            _ => None,
         };
         let ip_id = live.next_ip_id();
         live.last_advert = Some(now);
@@ -68,18 +90,26 @@ impl Router {
                     let length = wire::IPV4_LEN
                         + wire::HEADER_LEN
                         + addresses * 4
-                        + auth.map_or(0, |a| a.len());
+                        + auth.map_or(0, |a| a.len())
+                        + numbered.map_or(0, |_| wire::AH_LEN)
+                        + signed.map_or(0, |_| trailer::LEN);
                     bytes.reserve_exact(length);
                     Ipv4 {
                         header_len: wire::IPV4_LEN,
                         total_len: u16::try_from(length).unwrap_or(u16::MAX),
                         id: ip_id,
                         ttl: config.ttl,
-                        protocol: wire::PROTO_VRRP,
+                        protocol: match numbered {
+                            Some(_) => wire::PROTO_AH,
+                            None => wire::PROTO_VRRP,
+                        },
                         source,
                         destination,
                     }
                     .encode(&mut bytes);
+                    if let Some((_, sequence)) = numbered {
+                        ah::encode(source, sequence, &mut bytes);
+                    }
                     let destination = if old_checksum {
                         self.config.global.mcast_group4
                     } else {
@@ -94,17 +124,19 @@ impl Router {
                     }
                 }
                 _ => {
-                    bytes.reserve_exact(wire::HEADER_LEN + config.addresses.len().min(255) * 16);
+                    let addresses = config.addresses.len().min(255);
+                    let trailer = signed.map_or(0, |_| trailer::LEN);
+                    bytes.reserve_exact(wire::HEADER_LEN + addresses * 16 + trailer);
                     Seal::Kernel
                 }
             };
-            wire::encode(
-                &header,
-                config.addresses.iter().map(|a| a.address),
-                auth,
-                seal,
-                &mut bytes,
-            );
+            wire::encode(&header, addresses(), auth, seal, &mut bytes);
+            if let Some(trailer) = &signed {
+                trailer.encode(&mut bytes);
+            }
+            if let Some((key, _)) = numbered {
+                ah::seal(key, &mut bytes, !multicast);
+            }
             self.queue.push_back(Output::Transmit(Transmit {
                 instance: id,
                 bytes,

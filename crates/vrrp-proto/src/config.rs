@@ -177,6 +177,8 @@ pub enum Auth {
     None,
     /// Type 1: eight bytes in clear, filled up with zeroes.
     Pass([u8; 8]),
+    /// Type 2: an authentication header ([`crate::auth::ah`]) with this key.
+    Ah([u8; 8]),
 }
 
 impl Auth {
@@ -185,8 +187,60 @@ impl Auth {
         match self {
             Self::None => 0,
             Self::Pass(_) => 1,
+            Self::Ah(_) => 2,
         }
     }
+}
+
+/// `auth_hmac`: the signed trailer of keepalived 2.4 ([`crate::auth::trailer`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hmac {
+    /// Keys, ids unique.
+    pub keys: Vec<HmacKey>,
+    /// Key that we sign with: one of `keys`.
+    pub active_key: u8,
+    /// Who must sign.
+    pub mode: HmacMode,
+    /// What makes an advert too old.
+    pub anti_replay: AntiReplay,
+}
+
+/// A key of [`Hmac`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct HmacKey {
+    /// 1 to 255, as in the trailer.
+    pub id: u8,
+    /// 32 to 64 octets.
+    pub secret: Box<[u8]>,
+}
+
+impl core::fmt::Debug for HmacKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "HmacKey {{ id: {}, .. }}", self.id)
+    }
+}
+
+/// `mode` of `auth_hmac`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HmacMode {
+    /// Sign; refuse adverts without a trailer.
+    Enforce,
+    /// Sign; accept adverts without a trailer.
+    Permissive,
+    /// Do not sign; accept adverts without a trailer. One that is there is verified all the same.
+    ReceiveOnly,
+}
+
+/// `anti_replay` of `auth_hmac`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AntiReplay {
+    /// `time`: an advert must be new, and its time may differ from ours by `window` seconds (1 to 300).
+    Time {
+        /// `time_window`
+        window: u16,
+    },
+    /// `monotonic`: an advert must be new.
+    Monotonic,
 }
 
 /// Where adverts go.
@@ -273,6 +327,8 @@ pub struct Instance {
     pub accept: bool,
     /// Authentication (version 2, IPv4).
     pub auth: Auth,
+    /// `auth_hmac`; then `auth` is none.
+    pub hmac: Option<Box<Hmac>>,
     /// Where adverts go.
     pub destination: Destination,
     /// `mcast_src_ip` or `unicast_src_ip`.

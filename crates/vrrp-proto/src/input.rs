@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use core::net::IpAddr;
 
+use net_types::Duration;
+
 use crate::config::{Config, IfId, LinkFacts, Object, SocketId, TrackerId, TrackerState};
 
 /// One thing happened.
@@ -10,6 +12,9 @@ use crate::config::{Config, IfId, LinkFacts, Object, SocketId, TrackerId, Tracke
 pub enum Input<'a> {
     /// Everything is set up: sockets are open, facts are known. Sent once after [`crate::Router::new`].
     Start,
+    /// What the wall clock shows: time since 1970-01-01 UTC. While [`crate::Router::wants_clock`] this is told before
+    /// adverts, reloads, the shutdown and deadlines, since the clock may be set.
+    Clock(Duration),
     /// A packet came out of a VRRP socket.
     Advert(Received<'a>),
     /// An interface appeared, vanished, went up or down, or its addresses changed. Repeating known facts does nothing.

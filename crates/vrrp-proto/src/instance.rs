@@ -1,11 +1,14 @@
 //! One virtual router: what it remembers, and its arithmetic of time.
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use net_types::{Duration, Instant};
 
+use crate::auth::ah::Counter;
+use crate::auth::trailer::Marks;
 use crate::config::{Instance, Version};
 use crate::notice::Check;
 use crate::stats::Stats;
@@ -49,6 +52,10 @@ pub(crate) struct Live {
     pub(crate) routes_set: Vec<bool>,
     pub(crate) rules_set: Vec<bool>,
     pub(crate) ip_id: u16,
+    /// Sequence of the authentication header.
+    pub(crate) ah: Counter,
+    /// What was signed and heard with `auth_hmac`.
+    pub(crate) marks: Option<Box<Marks>>,
     pub(crate) old_checksum: bool,
     /// Kinds of [`Check`] that were logged since the last change of state or master.
     pub(crate) logged: u32,
@@ -92,6 +99,8 @@ impl Live {
             routes_set: vec![false; config.routes.len()],
             rules_set: vec![false; config.rules.len()],
             ip_id: 0,
+            ah: Counter::default(),
+            marks: config.hmac.as_ref().map(|_| Box::default()),
             old_checksum: config.old_checksum == crate::config::OldChecksum::Always,
             logged: 0,
             rogue: Rogue::None,
@@ -164,7 +173,7 @@ impl Live {
 
 const fn kind(check: &Check) -> u32 {
     match check {
-        Check::UnexpectedAh => 0,
+        Check::UnexpectedAh | Check::NoAh => 0,
         Check::Length { .. } => 1,
         Check::Ttl(_) => 2,
         Check::Version { .. } => 3,
@@ -181,5 +190,12 @@ const fn kind(check: &Check) -> u32 {
         Check::AddressMissing { .. } => 14,
         Check::NotAPeer => 15,
         Check::PeerTtl { .. } => 16,
+        Check::TrailerMissing => 17,
+        Check::TrailerMalformed => 18,
+        Check::TrailerKey(_) => 19,
+        Check::TrailerDigest => 20,
+        Check::TrailerStale { .. } => 21,
+        Check::TrailerReplayed => 22,
+        Check::TrailerSkew { .. } => 23,
     }
 }

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod advert;
+pub mod auth;
 pub mod config;
 mod facts;
 mod garp;

@@ -1,6 +1,6 @@
 //! Log lines as values; the daemon's `text/log.rs` knows their words.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use net_types::Duration;
 
@@ -183,6 +183,24 @@ pub enum InstanceNotice {
     SameHigherAddress(IpAddr, u8),
     /// `WARNING - equal priority advert received from remote host with our IP address.`
     OwnAddressHeard,
+    /// `IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !`
+    AhDigest,
+    /// `IPSEC AH : invalid IPSEC SPI value. x and expect y`, without the name
+    AhSpi {
+        /// Source of the packet, which the index should be.
+        source: Ipv4Addr,
+        /// The index, as an address.
+        spi: Ipv4Addr,
+    },
+    /// `IPSEC-AH : sequence number x already processed. Packet dropped. Local(y)`
+    AhReplayed {
+        /// Number received.
+        got: u32,
+        /// Last number accepted or sent.
+        local: u32,
+    },
+    /// `IPSEC-AH : Syncing seq_num - Increment seq`
+    AhSyncing,
     /// `CONFIGURATION ERROR: local instance and A are both configured as address owner, please resolve`
     TwoOwners(IpAddr),
     /// `A is still advertising as address owner, please resolve - reducing our priority`
@@ -238,6 +256,32 @@ impl InstanceNotice {
 pub enum Check {
     /// `Received AH header but auth type not AH from A`
     UnexpectedAh,
+    /// `No AH header but auth type is AH from A`
+    NoAh,
+    /// `missing authentication trailer from A`
+    TrailerMissing,
+    /// `malformed authentication trailer from A`
+    TrailerMalformed,
+    /// `unknown authentication key id k from A`
+    TrailerKey(u8),
+    /// `invalid authentication HMAC from A`
+    TrailerDigest,
+    /// `stale authentication trailer from A, clock skew s sec exceeds window w sec`
+    TrailerStale {
+        /// Seconds that the sender is behind us.
+        skew: i32,
+        /// The window.
+        window: u16,
+    },
+    /// `replayed authentication trailer from A`
+    TrailerReplayed,
+    /// `authentication clock skew s sec from A approaching window w sec`; the advert is accepted.
+    TrailerSkew {
+        /// Seconds that the sender is behind us.
+        skew: i32,
+        /// The window.
+        window: u16,
+    },
     /// `vrrp packet from A too long|short, length x and expect y`
     Length {
         /// Length received.

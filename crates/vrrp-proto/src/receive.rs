@@ -5,6 +5,8 @@ use core::net::IpAddr;
 
 use net_types::{Centis, Duration, Family, Instant};
 
+use crate::auth::ah::Verdict;
+use crate::auth::trailer;
 use crate::config::{Auth, Destination, InstanceId, OldChecksum, Version};
 use crate::input::Received;
 use crate::instance::Rogue;
@@ -13,7 +15,7 @@ use crate::output::{Notify, Output};
 use crate::router::Router;
 use crate::status::State;
 use crate::timers::Timer;
-use crate::wire::{DecodeError, PROTO_AH, Seal, TTL, TYPE_ADVERTISEMENT, View, checksum};
+use crate::wire::{AH_LEN, DecodeError, Seal, TTL, TYPE_ADVERTISEMENT, View, checksum};
 
 /// Shortest Ethernet payload: shorter packets arrive with padding.
 const SHORTEST_PAYLOAD: usize = 46;
@@ -69,8 +71,10 @@ impl Router {
         let ttl = view.ip.map_or(packet.hop_limit, |ip| Some(ip.ttl));
         let facts = Facts {
             view,
+            bytes: packet.bytes,
             source: packet.source,
             multicast,
+            unicast,
             ttl,
         };
         if self.live[id.index()].state == State::Backup {
@@ -113,14 +117,20 @@ impl Router {
     }
 
     /// Writes a line about a packet, once per kind until state or master change.
-    fn remark(&mut self, id: InstanceId, from: IpAddr, check: Check) {
+    pub(crate) fn remark(&mut self, id: InstanceId, from: IpAddr, check: Check) {
         if self.live[id.index()].first_of_kind(&check) {
             self.say_of(id, InstanceNotice::Check(from, check));
         }
     }
 
     /// Whether the packet passes; counts and logs when not, and logs what is odd.
-    fn check(&mut self, id: InstanceId, facts: &Facts<'_>, check_addresses: bool) -> bool {
+    fn check(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        facts: &Facts<'_>,
+        check_addresses: bool,
+    ) -> bool {
         let i = id.index();
         let from = facts.source;
         let view = &facts.view;
@@ -129,20 +139,31 @@ impl Router {
             self.config.instances[i].family,
             self.config.instances[i].version,
         );
-        let unicast = matches!(
-            self.config.instances[i].destination,
-            Destination::Unicast(_)
-        );
+        let unicast = facts.unicast;
 
-        // 3: an authentication header is not expected, since AH instances do not exist here.
-        if view.ip.is_some_and(|ip| ip.protocol == PROTO_AH) {
-            self.remark(id, from, Check::UnexpectedAh);
+        // 3
+        let wants_ah = matches!(self.config.instances[i].auth, Auth::Ah(_));
+        if family == Family::V4 && view.ah.is_some() != wants_ah {
+            let odd = if wants_ah {
+                Check::NoAh
+            } else {
+                Check::UnexpectedAh
+            };
+            self.remark(id, from, odd);
             bump32(&mut self.live[i].stats.authtype_mismatch);
             return false;
         }
         // 4: the length is that of the announced addresses, or padded up to the shortest Ethernet payload.
-        let before = view.ip.map_or(0, |ip| ip.header_len);
-        let expected = before.saturating_add(header.packet_len(family));
+        let ah = if wants_ah { AH_LEN } else { 0 };
+        let before = view.ip.map_or(0, |ip| ip.header_len).saturating_add(ah);
+        let mut expected = before.saturating_add(header.packet_len(family));
+        let mut signed = None;
+        if self.config.instances[i].hmac.is_some()
+            && view.received == expected.saturating_add(trailer::LEN)
+        {
+            signed = view.vrrp.last_chunk();
+            expected = view.received;
+        }
         if view.received != expected
             && !(expected < SHORTEST_PAYLOAD && is_padding(view.received, expected))
         {
@@ -162,6 +183,9 @@ impl Router {
             let (got, expected) = (header.version, version.number());
             self.remark(id, from, Check::Version { got, expected });
             bump32(&mut self.live[i].stats.vers_err);
+            return false;
+        }
+        if !self.check_trailer(now, id, facts, signed) {
             return false;
         }
         if version == Version::V2 && !self.check_v2(id, facts) {
@@ -247,6 +271,11 @@ impl Router {
             {
                 self.remark(id, from, Check::Password);
                 bump32(&mut self.live[i].stats.auth_failure);
+                return false;
+            }
+        }
+        if let Auth::Ah(key) = auth {
+            if self.check_ah(id, &key, facts) != Verdict::Right {
                 return false;
             }
         }
@@ -356,16 +385,24 @@ impl Router {
         let from = facts.source;
         let old_master = self.live[i].master;
         let master_change = old_master != Some(from);
+        // With `auth_hmac`, only an advert that is accepted makes a new master to complain about: a forged one would switch
+        // the lines on again each time. So does 2.4 for every instance, but 2.3.3 logs at once.
+        let trusting = self.config.instances[i].hmac.is_none();
         if master_change {
-            self.live[i].logged = 0;
+            if trusting {
+                self.live[i].logged = 0;
+            }
             match old_master {
                 None => self.say_of(id, InstanceNotice::MasterSet(from)),
                 Some(old) => self.say_of(id, InstanceNotice::MasterChanged(old, from)),
             }
         }
         let check_addresses = master_change || !self.config.instances[i].skip_check_adv_addr;
-        if !self.check(id, facts, check_addresses) {
+        if !self.check(now, id, facts, check_addresses) {
             return;
+        }
+        if master_change && !trusting {
+            self.live[i].logged = 0;
         }
         let config = &self.config.instances[i];
         let theirs = facts.view.header.priority;
@@ -429,7 +466,7 @@ impl Router {
     /// MASTER (RFC 9568 section 6.4.3); true to leave it.
     fn master_hears(&mut self, now: Instant, id: InstanceId, facts: &Facts<'_>) -> bool {
         let i = id.index();
-        if !self.check(id, facts, true) {
+        if !self.check(now, id, facts, true) {
             return false;
         }
         let from = facts.source;
@@ -459,7 +496,7 @@ impl Router {
         // Stepping down from 255 above makes the other one stronger.
         let ours = self.live[i].effective;
         if theirs < ours || theirs == ours && address == Ordering::Less {
-            self.lower_heard(now, id, from, theirs);
+            self.lower_heard(now, id, facts);
             return false;
         }
         if theirs > ours && self.config.instances[i].priority != 255 {
@@ -467,6 +504,7 @@ impl Router {
         } else {
             self.say_of(id, InstanceNotice::SameHigherAddress(from, theirs));
         }
+        self.live[i].ah.cycled = false;
         self.adopt_interval(id, facts);
         let config = &self.config.instances[i];
         let live = &mut self.live[i];
@@ -509,8 +547,9 @@ impl Router {
     }
 
     /// A weaker master shows itself: answer it, and tell the neighbours again where the addresses are.
-    fn lower_heard(&mut self, now: Instant, id: InstanceId, from: IpAddr, theirs: u8) {
+    fn lower_heard(&mut self, now: Instant, id: InstanceId, facts: &Facts<'_>) {
         let i = id.index();
+        let (from, theirs) = (facts.source, facts.view.header.priority);
         let ours = self.live[i].effective;
         let election = !self.config.instances[i].lower_prio_no_advert;
         self.say_of(
@@ -522,6 +561,9 @@ impl Router {
                 election,
             },
         );
+        if matches!(self.config.instances[i].auth, Auth::Ah(_)) {
+            self.follow_ah(id, facts);
+        }
         if election {
             self.transmit(now, id, None);
             self.arm(now, id);
@@ -559,11 +601,16 @@ impl Router {
 }
 
 /// A received packet and what came with it.
-struct Facts<'a> {
-    view: View<'a>,
-    source: IpAddr,
-    multicast: bool,
-    ttl: Option<u8>,
+pub(crate) struct Facts<'a> {
+    pub(crate) view: View<'a>,
+    /// All of it, as the socket delivered it.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) source: IpAddr,
+    /// The packet was sent to a group.
+    pub(crate) multicast: bool,
+    /// The instance has peers.
+    pub(crate) unicast: bool,
+    pub(crate) ttl: Option<u8>,
 }
 
 /// Whether what is beyond `wanted` can be Ethernet padding: its length modulo a VLAN tag fits.
@@ -586,7 +633,7 @@ fn same_bytes(a: &[u8; 8], b: &[u8; 8]) -> bool {
     a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
 }
 
-fn bump32(counter: &mut u32) {
+pub(crate) fn bump32(counter: &mut u32) {
     *counter = counter.wrapping_add(1);
 }
 

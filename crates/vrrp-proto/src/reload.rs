@@ -76,7 +76,7 @@ impl Router {
         }
         self.queue.push_back(Output::Reconfigured);
 
-        let before = Before {
+        let mut before = Before {
             config: core::mem::replace(&mut self.config, config),
             live: core::mem::take(&mut self.live),
             groups: core::mem::take(&mut self.groups),
@@ -89,7 +89,7 @@ impl Router {
         self.adjust_startup_delay(now, before.config.global.startup_delay);
         self.initial_facts(now, Some(&before));
         self.open_announcers();
-        self.take_over(now, &before);
+        self.take_over(now, &mut before);
         self.initial_states(now, Some(&before));
         self.take_over_deadlines(&before);
         self.started = true;
@@ -138,16 +138,24 @@ impl Router {
     }
 
     /// What unchanged instances keep over a reload: state, counters, objects; the difference is set or removed.
-    fn take_over(&mut self, now: Instant, before: &Before) {
+    fn take_over(&mut self, now: Instant, before: &mut Before) {
         let pairs: Vec<(usize, InstanceId)> = (0..before.live.len())
             .filter_map(|o| Some((o, before.successor[o]?)))
             .collect();
         for &(o, id) in &pairs {
-            let old = &before.live[o];
+            let old = &mut before.live[o];
             let config = &self.config.instances[id.index()];
             let live = &mut self.live[id.index()];
             live.stats = old.stats;
             live.ip_id = old.ip_id;
+            live.ah = old.ah;
+            if live.marks.is_some() && old.marks.is_some() {
+                live.marks = old.marks.take();
+                let destination = &self.config.instances[id.index()].destination;
+                if let Some(marks) = &mut live.marks {
+                    marks.keep_senders(destination);
+                }
+            }
             live.notified = old.notified;
             live.last_transition = old.last_transition;
             live.last_advert = old.last_advert;

@@ -7,7 +7,9 @@ use core::net::IpAddr;
 
 use net_types::{Duration, Instant};
 
-use crate::config::{Config, Destination, GroupId, IfId, Instance, InstanceId, Object, SocketId};
+use crate::config::{
+    Auth, Config, Destination, GroupId, IfId, Instance, InstanceId, Object, SocketId,
+};
 use crate::garp::Pace;
 use crate::input::Input;
 use crate::instance::Live;
@@ -41,6 +43,10 @@ pub struct Router {
     pub(crate) startup_until: Option<Instant>,
     pub(crate) started: bool,
     stopped: bool,
+    /// UTC in microseconds minus our time.
+    pub(crate) utc_ahead: u64,
+    /// An instance signs or verifies adverts with the time.
+    wants_clock: bool,
     /// Names of the configuration before the last reload, while outputs about it are in the queue.
     retired: Option<Box<Names>>,
 }
@@ -86,6 +92,8 @@ impl Router {
             startup_until: None,
             started: false,
             stopped: false,
+            utc_ahead: 0,
+            wants_clock: false,
             retired: None,
             config,
         };
@@ -100,6 +108,7 @@ impl Router {
         }
         match input {
             Input::Start => self.start(now),
+            Input::Clock(utc) => self.utc_ahead = utc.as_micros().wrapping_sub(now.as_micros()),
             Input::Advert(packet) => self.receive(now, &packet),
             Input::Link(id, facts) => self.link_facts(now, id, facts),
             Input::Tracker(id, state) => self.tracker_state(now, id, state),
@@ -125,6 +134,11 @@ impl Router {
             }
             Input::Shutdown => self.shutdown(now),
         }
+    }
+
+    /// Whether [`Input::Clock`] is needed: an instance has `auth_hmac`.
+    pub const fn wants_clock(&self) -> bool {
+        self.wants_clock
     }
 
     /// When [`Self::handle_timeout`] must be called next, if ever. May change with every other call.
@@ -333,6 +347,7 @@ impl Router {
     /// Fresh runtime state for `config`.
     pub(crate) fn build_live(&mut self) {
         self.live = self.config.instances.iter().map(Live::new).collect();
+        self.wants_clock = self.config.instances.iter().any(|i| i.hmac.is_some());
         self.groups = self
             .config
             .groups
@@ -459,6 +474,7 @@ fn socket_for(config: &Instance, all: &Config) -> Socket {
         family: config.family,
         interface: config.transmit_interface,
         group,
+        ah: matches!(config.auth, Auth::Ah(_)),
         unicast_source,
     }
 }

@@ -25,7 +25,7 @@ pub struct Stats {
     pub invalid_authtype: u32,
     /// Packets with another authentication type than ours.
     pub authtype_mismatch: u32,
-    /// Packets with a wrong password.
+    /// Packets with a wrong password or authentication header.
     pub auth_failure: u32,
     /// Adverts with priority 0 received.
     pub pri_zero_rcvd: u64,
@@ -35,6 +35,18 @@ pub struct Stats {
     pub chk_err: u32,
     /// Packets of another version.
     pub vers_err: u32,
+    /// Adverts without a trailer where `auth_hmac` wants one.
+    pub auth_ext_missing: u32,
+    /// Trailers of an unknown type, or with something in the reserved field.
+    pub auth_ext_malformed: u32,
+    /// Trailers with a key id that we have no key for.
+    pub auth_ext_unknown_key: u32,
+    /// Trailers with a wrong digest.
+    pub auth_ext_invalid_hmac: u32,
+    /// Trailers with a time outside the window.
+    pub auth_ext_stale: u32,
+    /// Trailers that were sent before.
+    pub auth_ext_replay: u32,
     /// Packets with an unknown VRID.
     pub vrid_err: u32,
 }

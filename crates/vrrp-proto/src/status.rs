@@ -122,6 +122,8 @@ pub struct Socket {
     pub interface: Option<IfId>,
     /// The group it joins; `None` for unicast.
     pub group: Option<IpAddr>,
+    /// Packets have an authentication header (IP protocol 51) instead of plain VRRP (112).
+    pub ah: bool,
     /// The address it is bound to for unicast (`unicast_src_ip` or the interface's).
     pub unicast_source: Option<IpAddr>,
 }

@@ -74,6 +74,7 @@ impl Router {
         }
         let live = &mut self.live[id.index()];
         live.logged = 0;
+        live.ah.become_master();
         live.state = State::Master;
         self.arm(now, id);
         self.master_advert(now, id);

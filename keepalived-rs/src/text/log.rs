@@ -294,6 +294,25 @@ fn instance(f: &mut Formatter<'_>, r: &Router, name: &str, n: &InstanceNotice) -
                 "({name}) Changing effective priority from {old} to {new}"
             )
         }
+        InstanceNotice::AhDigest => write!(
+            f,
+            "({name}) IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !"
+        ),
+        InstanceNotice::AhSpi { source, spi } => {
+            // The numbers are printed as they lie in memory.
+            let [source, spi] = [source, spi].map(|a| u32::from_ne_bytes(a.octets()));
+            write!(
+                f,
+                "IPSEC AH : invalid IPSEC SPI value. {source} and expect {spi}"
+            )
+        }
+        InstanceNotice::AhReplayed { got, local } => write!(
+            f,
+            "({name}) IPSEC-AH : sequence number {got} already processed. Packet dropped. Local({local})"
+        ),
+        InstanceNotice::AhSyncing => {
+            write!(f, "({name}) IPSEC-AH : Syncing seq_num - Increment seq")
+        }
         InstanceNotice::OldChecksum => {
             write!(f, "({name}) Setting unicast VRRPv3 checksum to old version")
         }
@@ -313,6 +332,28 @@ fn check(f: &mut Formatter<'_>, name: &str, from: &dyn Display, check: &Check) -
         Check::UnexpectedAh => write!(
             f,
             "({name}) Received AH header but auth type not AH from {from}"
+        ),
+        Check::NoAh => write!(f, "({name}) No AH header but auth type is AH from {from}"),
+        Check::TrailerMissing => {
+            write!(f, "({name}) missing authentication trailer from {from}")
+        }
+        Check::TrailerMalformed => {
+            write!(f, "({name}) malformed authentication trailer from {from}")
+        }
+        Check::TrailerKey(id) => {
+            write!(f, "({name}) unknown authentication key id {id} from {from}")
+        }
+        Check::TrailerDigest => write!(f, "({name}) invalid authentication HMAC from {from}"),
+        Check::TrailerStale { skew, window } => write!(
+            f,
+            "({name}) stale authentication trailer from {from}, clock skew {skew} sec exceeds window {window} sec"
+        ),
+        Check::TrailerReplayed => {
+            write!(f, "({name}) replayed authentication trailer from {from}")
+        }
+        Check::TrailerSkew { skew, window } => write!(
+            f,
+            "({name}) authentication clock skew {skew} sec from {from} approaching window {window} sec"
         ),
         Check::Length { got, expected } => write!(
             f,

@@ -271,7 +271,7 @@ impl Sources<'_> {
                 .unwrap_or_default(),
             vrf: None,
             family: socket.map_or(Family::V4, |s| s.family),
-            ah: false,
+            ah: socket.is_some_and(|s| s.ah),
             unicast_source: socket.and_then(|s| s.unicast_source),
             rx_buffer: i32::try_from((self.receive_buffer)(id)).unwrap_or(i32::MAX),
             instances: on_it,

@@ -12,13 +12,15 @@ use conf_parsers::keepalived::model::print_route::{InstalledOn, print_route};
 use conf_parsers::keepalived::model::print_rule::print_rule;
 use conf_parsers::keepalived::model::vrrp::{SyncGroup, Tracked, Trackers};
 use conf_parsers::keepalived::model::vrrp_instance::{
-    AuthType, OldUnicastChecksum, Version as WrittenVersion, VrrpInstance, WantState,
+    AuthHmac, AuthType, HmacMode as WrittenMode, OldUnicastChecksum, Version as WrittenVersion,
+    VrrpInstance, WantState,
 };
 use net_types::{Duration, Family, Vrid};
 use vrrp_proto::config::{
-    Auth, Config, Destination, Garp, Global, Group, GroupId, IfId, Instance, InstanceId, Interface,
-    LinkFacts, Object, OldChecksum, Pacing, Peer, Track, TrackSource, Tracker, TrackerId,
-    TrackerKind, TrackerState, Version, VirtualAddress, VirtualRoute, VirtualRule, Wanted,
+    AntiReplay, Auth, Config, Destination, Garp, Global, Group, GroupId, Hmac, HmacKey, HmacMode,
+    IfId, Instance, InstanceId, Interface, LinkFacts, Object, OldChecksum, Pacing, Peer, Track,
+    TrackSource, Tracker, TrackerId, TrackerKind, TrackerState, Version, VirtualAddress,
+    VirtualRoute, VirtualRule, Wanted,
 };
 
 use super::objects::{AddressObject, Objects, RouteObject, rule};
@@ -161,13 +163,7 @@ impl Lowering<'_> {
         let auth = match i.auth_type {
             AuthType::None => Auth::None,
             AuthType::Pass => Auth::Pass(i.auth_pass),
-            AuthType::Ah => {
-                self.warnings.push(format!(
-                    "({}) WARNING - auth_type AH: not implemented yet",
-                    i.name.value
-                ));
-                Auth::None
-            }
+            AuthType::Ah => Auth::Ah(i.auth_pass),
         };
         let owner = i.priority == Some(255);
         let routes = i.routes.iter().filter_map(|line| {
@@ -223,6 +219,7 @@ impl Lowering<'_> {
             owner_ignore_adverts: owner && i.owner_ignore_adverts == Some(true),
             accept: i.accept != Some(false),
             auth,
+            hmac: i.auth_hmac.as_ref().map(|h| Box::new(hmac(h))),
             destination,
             source: i.source.as_ref().map(|s| s.value),
             // Linux sends unicast IPv6 with hop limit 64 when nobody says otherwise.
@@ -260,7 +257,7 @@ impl Lowering<'_> {
             tracks,
             notify_deleted: i.notify_deleted,
             notify_priority_changes: i.notify_priority_changes == Some(true),
-            config_error: i.config_faults > 0 || i.auth_type == AuthType::Ah,
+            config_error: i.config_faults > 0,
             duplicate_vrid: false,
         })
     }
@@ -376,6 +373,30 @@ impl Lowering<'_> {
             });
         }
         found
+    }
+}
+
+fn hmac(written: &AuthHmac) -> Hmac {
+    let keys = written.keys.iter().map(|k| HmacKey {
+        id: k.id,
+        secret: k.secret.clone(),
+    });
+    Hmac {
+        keys: keys.collect(),
+        active_key: written.active_key,
+        mode: match written.mode {
+            WrittenMode::Enforce => HmacMode::Enforce,
+            WrittenMode::Permissive => HmacMode::Permissive,
+            WrittenMode::ReceiveOnly => HmacMode::ReceiveOnly,
+        },
+        anti_replay: if written.monotonic {
+            AntiReplay::Monotonic
+        } else {
+            // Validation has set it; this is its least.
+            AntiReplay::Time {
+                window: written.time_window.unwrap_or(5),
+            }
+        },
     }
 }
 
@@ -525,15 +546,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_told() {
+    fn authentication() {
         let text = PAIR
             .replace("auth_type PASS", "auth_type AH")
             .replace("state MASTER", "state BACKUP");
-        let (lowered, _) = lowered(&text);
-        assert_eq!(
-            lowered.warnings,
-            ["(LAN) WARNING - auth_type AH: not implemented yet"]
+        let (header, _) = lowered(&text);
+        let instance = &header.config.instances[0];
+        assert!(matches!(instance.auth, Auth::Ah(key) if key[0] != 0));
+        assert!(!instance.config_error);
+
+        let text = text.replacen(
+            "authentication {",
+            "auth_hmac {\n key 7 0123456789abcdefghijklmnopqrstuv\n active_key 7\n mode permissive\n}\nauthentication {",
+            1,
         );
-        assert!(lowered.config.instances[0].config_error);
+        let (trailer, _) = lowered(&text);
+        let instance = &trailer.config.instances[0];
+        assert_eq!(instance.auth, Auth::None);
+        let hmac = instance.hmac.as_deref().unwrap();
+        assert_eq!((hmac.active_key, hmac.mode), (7, HmacMode::Permissive));
+        assert_eq!(hmac.anti_replay, AntiReplay::Time { window: 6 });
+        assert_eq!(hmac.keys[0].secret.len(), 32);
     }
 }

@@ -16,6 +16,7 @@
 pub mod alerts;
 mod dump;
 pub mod garp;
+mod igmp;
 pub mod interfaces;
 pub mod kernel;
 pub mod lower;

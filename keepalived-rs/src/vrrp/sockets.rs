@@ -18,8 +18,10 @@ use vrrp_proto::status::Socket;
 
 use super::interfaces::Interfaces;
 
-/// `IPPROTO_VRRP`
-const PROTOCOL: u8 = 112;
+/// `IPPROTO_VRRP`, or `IPPROTO_AH` with an authentication header.
+const fn protocol(socket: &Socket) -> u8 {
+    if socket.ah { 51 } else { 112 }
+}
 
 /// Both sockets of one entry, or why there are none.
 #[derive(Debug)]
@@ -159,8 +161,9 @@ impl Sockets {
             (None, group) => ("mult", group.map_or_else(String::new, |g| g.to_string())),
         };
         Some(format!(
-            "VRRP sockpool: [ifindex({:3}), family({family}), proto({PROTOCOL}), fd({receiver},{sender}) {kind}icast, address({address})]",
-            pair.index
+            "VRRP sockpool: [ifindex({:3}), family({family}), proto({}), fd({receiver},{sender}) {kind}icast, address({address})]",
+            pair.index,
+            protocol(&pair.wanted)
         ))
     }
 
@@ -240,7 +243,7 @@ fn open(
         .and_then(|m| interfaces.by_index(m));
     let vrf = master.filter(|m| matches!(m.kind, netlink_wire::link::Kind::Vrf { .. }));
     let spec = Spec {
-        protocol: PROTOCOL,
+        protocol: protocol(want),
         channel,
         device,
         vrf: vrf.and_then(device_of),

@@ -57,6 +57,7 @@ pub fn instance(name: &str, vrid: u8, priority: u8) -> Instance {
         owner_ignore_adverts: false,
         accept: true,
         auth: Auth::None,
+        hmac: None,
         destination: Destination::Multicast(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18))),
         source: None,
         ttl: 255,

@@ -7,7 +7,7 @@ use conf_parsers::keepalived::model::print_address::{AddressState, print_address
 use conf_parsers::keepalived::model::print_route::{InstalledOn, print_route};
 use conf_parsers::keepalived::model::print_rule::print_rule;
 use conf_parsers::keepalived::model::vrrp_instance::{
-    AuthType, IpvlanKind, OldUnicastChecksum, Version, VrrpInstance, WantState,
+    AuthHmac, AuthType, HmacMode, IpvlanKind, OldUnicastChecksum, Version, VrrpInstance, WantState,
 };
 use conf_parsers::keepalived::model::{Model, Script};
 use conf_parsers::keepalived::sockaddr::Shown;
@@ -47,14 +47,26 @@ const fn enabled(value: bool) -> &'static str {
     if value { "enabled" } else { "disabled" }
 }
 
-/// The password as written, up to its first NUL.
-pub(super) fn password(i: &VrrpInstance) -> String {
-    let end = i
-        .auth_pass
-        .iter()
-        .position(|b| *b == 0)
-        .unwrap_or(i.auth_pass.len());
-    conf_parsers::keepalived::text::decode(i.auth_pass.get(..end).unwrap_or(&[]))
+/// Instead of a password, whatever its length: dumps end up in support tickets (as in 2.4.0; 2.3.3 shows it).
+pub(super) const MASKED: &str = "********";
+
+/// `auth_hmac`, without its keys (2.4.3).
+fn auth_hmac(out: &mut String, hmac: &AuthHmac) {
+    let (keys, active) = (hmac.keys.len(), hmac.active_key);
+    line!(out, "   Authentication extension = HMAC-SHA256-128");
+    line!(out, "     Keys = {keys}, active key id = {active}");
+    let mode = match hmac.mode {
+        HmacMode::Enforce => "enforce",
+        HmacMode::Permissive => "permissive",
+        HmacMode::ReceiveOnly => "receive-only",
+    };
+    line!(out, "     Mode = {mode}");
+    match hmac.time_window {
+        Some(window) if !hmac.monotonic => {
+            line!(out, "     Anti replay = time, window = {window} sec");
+        }
+        _ => line!(out, "     Anti replay = monotonic"),
+    }
 }
 
 /// What the printer of addresses needs to know.
@@ -481,10 +493,13 @@ fn security(out: &mut String, i: &VrrpInstance, version3: bool) {
         AuthType::Ah => line!(out, "   Authentication type = IPSEC_AH"),
         AuthType::Pass => {
             line!(out, "   Authentication type = SIMPLE_PASSWORD");
-            line!(out, "   Password = {}", password(i));
+            line!(out, "   Password = {MASKED}");
         }
         AuthType::None if !version3 => line!(out, "   Authentication type = none"),
         AuthType::None => {}
+    }
+    if let Some(hmac) = &i.auth_hmac {
+        auth_hmac(out, hmac);
     }
     if version3 && i.family != Some(Family::V6) {
         line!(

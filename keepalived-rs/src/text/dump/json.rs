@@ -10,7 +10,7 @@ use conf_parsers::keepalived::model::vrrp_instance::{AuthType, VrrpInstance};
 use conf_parsers::keepalived::model::{Model, Script};
 use vrrp_proto::stats::Stats;
 
-use super::instance::{address_state, password};
+use super::instance::{MASKED, address_state};
 use super::number::{fixed, seconds};
 use super::snapshot::{InstanceNow, ProcessTrackNow};
 use super::{Snapshot, command};
@@ -33,7 +33,7 @@ pub fn json(model: &Model, now: &Snapshot) -> Option<String> {
         w.next();
         w.open('{');
         data(&mut w, model, instance, state);
-        stats(&mut w, &state.stats);
+        stats(&mut w, &state.stats, instance.auth_hmac.is_some());
         w.close('}');
     }
     w.close(']');
@@ -212,7 +212,7 @@ fn data(w: &mut Writer, model: &Model, i: &VrrpInstance, now: &InstanceNow) {
     );
     w.number("auth_type", auth_number(i.auth_type));
     if i.auth_type != AuthType::None {
-        w.string("auth_data", &password(i));
+        w.string("auth_data", MASKED);
     }
     w.close('}');
 }
@@ -226,7 +226,7 @@ const fn auth_number(kind: AuthType) -> u8 {
     }
 }
 
-fn stats(w: &mut Writer, s: &Stats) {
+fn stats(w: &mut Writer, s: &Stats, signed: bool) {
     w.name("stats");
     w.open('{');
     w.number("advert_rcvd", s.advert_rcvd);
@@ -241,6 +241,14 @@ fn stats(w: &mut Writer, s: &Stats) {
     w.number("invalid_authtype", s.invalid_authtype);
     w.number("authtype_mismatch", s.authtype_mismatch);
     w.number("auth_failure", s.auth_failure);
+    if signed {
+        w.number("auth_ext_missing", s.auth_ext_missing);
+        w.number("auth_ext_malformed", s.auth_ext_malformed);
+        w.number("auth_ext_unknown_key", s.auth_ext_unknown_key);
+        w.number("auth_ext_invalid_hmac", s.auth_ext_invalid_hmac);
+        w.number("auth_ext_stale", s.auth_ext_stale);
+        w.number("auth_ext_replay", s.auth_ext_replay);
+    }
     w.number("pri_zero_rcvd", s.pri_zero_rcvd);
     w.number("pri_zero_sent", s.pri_zero_sent);
     w.close('}');

@@ -25,6 +25,16 @@ pub fn stats(model: &Model, now: &Snapshot) -> String {
         line!(out, "    Invalid Type: {}", s.invalid_authtype);
         line!(out, "    Type Mismatch: {}", s.authtype_mismatch);
         line!(out, "    Failure: {}", s.auth_failure);
+        // 2.4 has the section for every instance, 2.3.3 for none.
+        if instance.auth_hmac.is_some() {
+            line!(out, "  Authentication Extension Errors:");
+            line!(out, "    Missing: {}", s.auth_ext_missing);
+            line!(out, "    Malformed: {}", s.auth_ext_malformed);
+            line!(out, "    Unknown Key: {}", s.auth_ext_unknown_key);
+            line!(out, "    Invalid HMAC: {}", s.auth_ext_invalid_hmac);
+            line!(out, "    Stale: {}", s.auth_ext_stale);
+            line!(out, "    Replay: {}", s.auth_ext_replay);
+        }
         line!(out, "  Priority Zero:");
         line!(out, "    Received: {}", s.pri_zero_rcvd);
         line!(out, "    Sent: {}", s.pri_zero_sent);

@@ -435,8 +435,10 @@ fn recorded_dumps() {
             continue;
         };
         count += 1;
+        // 2.3.3 shows the password; 2.4.0 and we do not.
         let recorded = |suffix: &str| {
-            fs::read_to_string(directory().join(format!("{case}.{suffix}"))).unwrap()
+            let text = fs::read_to_string(directory().join(format!("{case}.{suffix}"))).unwrap();
+            text.replace("secret12", "********")
         };
         let (data, statistics) = (recorded("data.txt"), recorded("stats.txt"));
         let model = model(&path);

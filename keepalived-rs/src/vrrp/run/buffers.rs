@@ -3,6 +3,7 @@
 use conf_parsers::keepalived::model::{Global, VrrpModel};
 use linux_io::route_sock::ReceiveBuffer;
 use net_types::Family;
+use vrrp_proto::config::{Auth, HmacMode, Version};
 use vrrp_proto::{InstanceId, Router, SocketId};
 
 use crate::vrrp::kernel::{Buffers, Kernel};
@@ -47,10 +48,21 @@ pub(super) fn receive_buffer(
             size
         } else if policy.advert {
             let header = if core.family == Family::V4 {
-                20 + 8 + 8
+                let v2 = if core.version == Version::V2 { 8 } else { 0 };
+                let ah = if matches!(core.auth, Auth::Ah(_)) {
+                    24
+                } else {
+                    0
+                };
+                20 + 8 + v2 + ah
             } else {
                 8
             };
+            let signs = core
+                .hmac
+                .as_ref()
+                .is_some_and(|h| h.mode != HmacMode::ReceiveOnly);
+            let header = header + if signs { 28 } else { 0 };
             let each = u32::from(core.family.bits() / 8);
             let addresses = u32::try_from(core.addresses.len()).unwrap_or(0);
             global

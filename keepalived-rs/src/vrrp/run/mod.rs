@@ -22,6 +22,7 @@ mod statics;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf_parsers::keepalived::Part;
 use conf_parsers::keepalived::model::Model;
@@ -37,6 +38,7 @@ use vrrp_proto::{Input, Object, Router, SocketId};
 use self::buffers::buffers;
 use self::reload::prepare;
 use super::garp::Announcer;
+use super::igmp::LocalIgmp;
 use super::kernel::Kernel;
 use super::lower::Static;
 use super::notify::Notifier;
@@ -124,6 +126,7 @@ struct Child<'a> {
     /// The configuration was read and the parent does not know yet.
     tell_parent: bool,
     firewall_missed: bool,
+    igmp: LocalIgmp,
 }
 
 /// Starts, lives, stops. The exit status.
@@ -154,6 +157,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     process::apply(&model.global.vrrp);
     let now = monotonic_now();
     let detail = context.options.log_detail > 0;
+    let disable_igmp = model.global.disable_local_igmp;
     let mut child = Child {
         detail,
         context,
@@ -174,6 +178,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         patience: None,
         tell_parent: true,
         firewall_missed: false,
+        igmp: LocalIgmp::new(disable_igmp),
     };
     child.say_addresses(child.router.config());
     child.take_lanes();
@@ -235,11 +240,25 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     }
 }
 
+/// Time since 1970-01-01 UTC.
+fn wall_clock() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Duration::from_micros(u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX))
+}
+
 impl Child<'_> {
     /// One thing happened: into the core with it, and everything that follows from it is done.
     fn feed(&mut self, now: Instant, input: Input<'_>) {
+        self.tell_clock(now);
         self.router.handle(now, input);
         self.drain(now);
+    }
+
+    /// Signed adverts carry the time of day.
+    fn tell_clock(&mut self, now: Instant) {
+        if self.router.wants_clock() {
+            self.router.handle(now, Input::Clock(wall_clock()));
+        }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
@@ -253,6 +272,7 @@ impl Child<'_> {
     }
 
     fn timeout(&mut self, now: Instant) {
+        self.tell_clock(now);
         self.router.handle_timeout(now);
         self.drain(now);
         self.notifier.handle_timeout(now);
@@ -270,6 +290,7 @@ impl Child<'_> {
         }
         self.notifier.close_fifos(now);
         self.demote_secondaries(|_| false);
+        self.igmp.restore();
         Some(status)
     }
 

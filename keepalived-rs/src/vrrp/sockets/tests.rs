@@ -41,6 +41,7 @@ fn socket(interface: u16) -> Socket {
         family: Family::V6,
         interface: Some(IfId(interface)),
         group: Some("ff02::12".parse().unwrap()),
+        ah: false,
         unicast_source: None,
     }
 }
