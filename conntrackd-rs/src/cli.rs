@@ -46,6 +46,11 @@ pub enum Task {
         /// `-d`: go to the background
         background: bool,
     },
+    /// `--test`: say what is wrong with the configuration file, and end. 1.4.8 has nothing like it.
+    Test {
+        /// Configuration file
+        config: PathBuf,
+    },
     /// Send a request to the running daemon.
     Client {
         /// Configuration file, which names the socket
@@ -60,6 +65,7 @@ enum Mode {
     Unset,
     Daemon,
     Client,
+    Test,
 }
 
 struct Reader<'a> {
@@ -97,6 +103,7 @@ pub fn read(words: &[OsString]) -> CommandLine {
                     config,
                     request: reader.request,
                 },
+                Mode::Test => Task::Test { config },
                 mode => Task::Daemon {
                     config,
                     background: mode == Mode::Daemon,
@@ -120,6 +127,12 @@ impl Reader<'_> {
     }
 
     fn option(&mut self, word: &OsStr) -> Result<(), Refused> {
+        // Long options are ours; 1.4.8 sees an unknown option `-` in them.
+        match word.to_str() {
+            Some("--test") => return self.enter(Mode::Test),
+            Some("--json") => return self.json(),
+            _ => {}
+        }
         match word.as_bytes().get(1).copied().unwrap_or(0) {
             b'd' => self.enter(Mode::Daemon)?,
             b'c' => self.table(COMMIT_CT, COMMIT_EXPECT, COMMIT_ALL)?,
@@ -177,6 +190,16 @@ impl Reader<'_> {
             return Ok(());
         }
         self.invalid()
+    }
+
+    /// The statistics asked for last, as JSON.
+    fn json(&mut self) -> Result<(), Refused> {
+        let is_stats = self.request == STATS || STATS_WORDS.iter().any(|w| w.1 == self.request);
+        if !is_stats {
+            return self.invalid();
+        }
+        self.request += JSON;
+        Ok(())
     }
 
     fn plain(&mut self, request: i32) -> Result<(), Refused> {
@@ -338,6 +361,9 @@ mod tests {
             ("-statistics -C x", 21),
             ("xi", 16),
             ("-s -i -e", 17),
+            ("-s --json", 256 + 21),
+            ("-s network --json", 256 + 28),
+            ("-s link -C x --json", 256 + 31),
         ] {
             assert_eq!(request(words), expected, "{words}");
         }
@@ -354,7 +380,17 @@ mod tests {
                 Said::Line(Priority::Err, "Unknown option: bogus".into())
             ]
         );
-        for words in ["-d -s", "-s -d", "-x", "-s -x"] {
+        for words in [
+            "-d -s",
+            "-s -d",
+            "-x",
+            "-s -x",
+            "--json",
+            "-i --json",
+            "-s --json --json",
+            "-d --test",
+            "--test -s",
+        ] {
             let refused = line(words);
             assert_eq!(refused.task, Task::Exit(1), "{words}");
             assert_eq!(
@@ -388,6 +424,12 @@ mod tests {
         };
         assert_eq!(line("").task, daemon(DEFAULT_CONFIG, false));
         assert_eq!(line("-d -C /a -C /b").task, daemon("/b", true));
+        assert_eq!(
+            line("-C /a --test").task,
+            Task::Test {
+                config: "/a".into()
+            }
+        );
         // A missing path is told, and then the default counts.
         let missing = line("-C");
         assert_eq!(missing.task, daemon(DEFAULT_CONFIG, false));

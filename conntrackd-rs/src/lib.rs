@@ -6,8 +6,10 @@
 //! Answers to: conntrackd 1.4.8 as described in conntrackd-behaviour.md sections 1, 3, 6, 8, 10 and 12.
 
 pub mod channel;
+pub mod check;
 pub mod cli;
 pub mod client;
+pub mod flow_log;
 pub mod kernel;
 pub mod lower;
 pub mod request;

@@ -33,7 +33,7 @@ pub fn config(general: &General, sync: &Sync, mtus: &[u32], filter_in_kernel: bo
     Config {
         mode,
         hash_limit: *general.hash_limit,
-        hash_seed: std::hash::RandomState::new().hash_one(0_u8),
+        hash_seed: random(),
         first_sequence: seconds_since_1970(),
         commit_timeout: *sync.commit_timeout,
         purge_timeout: *sync.purge_timeout,
@@ -44,9 +44,8 @@ pub fn config(general: &General, sync: &Sync, mtus: &[u32], filter_in_kernel: bo
             .iter()
             .map(|name| name.value.clone().into_boxed_str())
             .collect(),
-        // Not built yet, which the start says: the caches are there, and the operator's requests work on them.
-        disable_internal_cache: false,
-        disable_external_cache: false,
+        disable_internal_cache: *sync.disable_internal_cache,
+        disable_external_cache: *sync.disable_external_cache,
         startup_resync: *sync.startup_resync,
         overrun_resync: *general.netlink_overrun_resync,
         poll: general.poll_secs.map(|secs| secs.value),
@@ -61,6 +60,35 @@ pub fn config(general: &General, sync: &Sync, mtus: &[u32], filter_in_kernel: bo
         default_link: sync.default_link,
         error_queue_length: *sync.error_queue_length,
     }
+}
+
+/// The engine's configuration for logging flows instead of replicating them.
+pub fn flow_log(general: &General, filter_in_kernel: bool) -> Config {
+    Config {
+        mode: Mode::Stats,
+        hash_limit: *general.hash_limit,
+        hash_seed: random(),
+        first_sequence: 0,
+        commit_timeout: 0,
+        purge_timeout: 0,
+        tcp_window_tracking: false,
+        expectation_sync: false,
+        expectation_helpers: Vec::new(),
+        disable_internal_cache: false,
+        disable_external_cache: false,
+        startup_resync: false,
+        overrun_resync: *general.netlink_overrun_resync,
+        poll: general.poll_secs.map(|secs| secs.value),
+        filter: general.filter.as_ref().map(filter).unwrap_or_default(),
+        filter_in_kernel,
+        links: Vec::new(),
+        default_link: 0,
+        error_queue_length: 0,
+    }
+}
+
+fn random() -> u64 {
+    std::hash::RandomState::new().hash_one(0_u8)
 }
 
 /// The low 32 bits of the wall clock: sequence numbers start above those of an earlier life.
@@ -126,21 +154,9 @@ pub fn filter(filter: &conf::Filter) -> Filter {
 /// What the file asks for and this program does not do yet: one sentence each.
 pub fn not_implemented(config: &conf::Config) -> Vec<String> {
     let mut missing = Vec::new();
-    if config.stats.is_some() {
-        missing.push("`Stats' mode is not implemented yet".to_owned());
-    }
     let Some(sync) = &config.sync else {
         return missing;
     };
-    if *sync.disable_internal_cache {
-        missing.push("`DisableInternalCache' is not implemented yet, keeping the cache".to_owned());
-    }
-    if *sync.disable_external_cache {
-        missing.push(
-            "`DisableExternalCache' is not implemented yet, keeping the cache: commit it with -c"
-                .to_owned(),
-        );
-    }
     if sync
         .links
         .iter()

@@ -68,3 +68,5 @@ pub const COMMIT_ALL: i32 = 46;
 pub const DUMP_INTERNAL_EXPECT_XML: i32 = 47;
 /// `-e expect -x`
 pub const DUMP_EXTERNAL_EXPECT_XML: i32 = 48;
+/// `--json`: added to the number of a statistics request; our own.
+pub const JSON: i32 = 256;

@@ -6,7 +6,9 @@ use std::task::Poll;
 
 use conf_parsers::conntrackd::General;
 use ctsync_proto::bpf;
-use ctsync_proto::{Engine, Input, KernelSocket, LinkIndex, Notice, Output, Request, Severity};
+use ctsync_proto::{
+    Engine, Input, KernelSocket, LinkIndex, Notice, Output, Request, Section, Severity,
+};
 use daemon_rt::log::Priority;
 use linux_io::link_watch::LinkWatch;
 use linux_io::nfnl::{self, BATCH};
@@ -15,6 +17,7 @@ use linux_io::timer::{TimerFd, monotonic_now};
 use net_types::Instant;
 
 use crate::channel::Channel;
+use crate::flow_log::FlowLog;
 use crate::kernel::{Events, Growth, Kernel};
 use crate::lower;
 use crate::request;
@@ -45,8 +48,10 @@ pub struct Replication {
     pub events: Option<Events>,
     /// Dedicated links.
     pub channels: Vec<Channel>,
-    /// Tells of link changes.
-    pub links: LinkWatch,
+    /// Tells of link changes; `None` when there are no links.
+    pub links: Option<LinkWatch>,
+    /// Where finished flows go, when they are logged instead of replicated.
+    pub flows: FlowLog,
 }
 
 /// Everything that a running daemon owns.
@@ -77,13 +82,17 @@ impl Replication {
                 self.kernel.flush(&mut self.engine, now);
                 match self.engine.poll_output(now, wall) {
                     Some(output) => self.perform(now, output, server),
-                    None => return false,
+                    None => {
+                        self.flows.write();
+                        return false;
+                    }
                 }
                 continue;
             };
             self.perform(now, output, server);
         }
         self.kernel.flush(&mut self.engine, monotonic_now());
+        self.flows.write();
         true
     }
 
@@ -113,6 +122,7 @@ impl Replication {
                 self.tell(now, news);
             }
             Output::ReplyEnd { client } => server.end(client),
+            Output::FlowEnded { flow } => self.flows.ended(&flow),
             Output::Log(notice) => log_notice(&notice),
         }
     }
@@ -473,7 +483,7 @@ impl Daemon {
             channels: Vec::new(),
         };
         if let Some(replication) = &self.replication {
-            watches.links = Some(Watch::reading(&replication.links)?);
+            watches.links = replication.links.as_ref().map(Watch::reading).transpose()?;
             if let Some(events) = &replication.events {
                 watches.events = Some(Watch::reading(events.socket())?);
             }
@@ -561,6 +571,13 @@ impl Daemon {
                             self.server.reply(client, reply.into_bytes());
                             self.server.end(client);
                         }
+                        (None, Some(Request::Json(section))) => {
+                            let read_failed =
+                                (section == Section::Runtime).then_some(self.read_failed);
+                            let reply = text::stats::json(now.since(self.started), read_failed);
+                            self.server.reply(client, reply.into_bytes());
+                            self.server.end(client);
+                        }
                         // An empty reply, as the original gives to what it does not know.
                         _ => self.server.end(client),
                     }
@@ -603,7 +620,7 @@ impl Daemon {
         }
         if let Some(watch) = &watches.links {
             let news = || {
-                if replication.links.drain() {
+                if replication.links.as_ref().is_some_and(LinkWatch::drain) {
                     Ok(())
                 } else {
                     Err(io::ErrorKind::WouldBlock.into())

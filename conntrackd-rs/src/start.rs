@@ -1,12 +1,12 @@
 //! From the command line to the running daemon, and its end.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use conf_parsers::conntrackd::{self as conf, Config, SchedPolicy, Severity, Sync};
+use conf_parsers::conntrackd::{self as conf, Config, General, SchedPolicy, Severity, Stats, Sync};
 use ctsync_proto::{ConfigError, Engine, Input, KernelSocket, StartState};
 use daemon_rt::log::Priority;
 use linux_io::ifname;
@@ -17,9 +17,11 @@ use linux_io::signal::{self, SigSet, Signal, SignalFd};
 use linux_io::timer::monotonic_now;
 
 use crate::channel::Channel;
+use crate::check;
 use crate::cli::{self, Said, Task};
 use crate::client;
-use crate::kernel::Kernel;
+use crate::flow_log::FlowLog;
+use crate::kernel::{Events, Kernel};
 use crate::lower;
 use crate::run::{Daemon, FilterPlace, Replication, announce_events, open_events};
 use crate::server::Server;
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
     let done = match line.task {
         Task::Exit(status) => return ExitCode::from(status),
         Task::Client { config, request } => ask(&config, request),
+        Task::Test { config } => return check::report(&config),
         Task::Daemon { config, background } => daemon(&config, background),
     };
     match done {
@@ -98,8 +101,12 @@ fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
         eprintln!("{text}");
         Failed
     })?;
+    let flow_file = FlowLog::open_file(config.stats.as_ref()).map_err(|text| {
+        eprintln!("{text}");
+        Failed
+    })?;
     let lock = LockFile::create(&config.general.lock_file)?;
-    let mut daemon = prepare(&config).map_err(|Failed| error(REVIEW))?;
+    let mut daemon = prepare(&config, flow_file).map_err(|Failed| error(REVIEW))?;
 
     if let Err(e) = process::chdir_root() {
         daemon_rt::log!(
@@ -142,7 +149,7 @@ fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
 }
 
 /// Everything up to "initialization completed".
-fn prepare(config: &Config) -> Result<Daemon, Failed> {
+fn prepare(config: &Config, flow_file: Option<File>) -> Result<Daemon, Failed> {
     set_scheduler(config);
     for text in lower::not_implemented(config) {
         daemon_rt::log!(Priority::Warning, "{text}");
@@ -156,9 +163,10 @@ fn prepare(config: &Config) -> Result<Daemon, Failed> {
     let signals = signal::block(&signals)
         .and_then(|_| SignalFd::new(&signals))
         .map_err(|e| error(format_args!("can't receive signals: {}", reason(&e))))?;
-    let replication = match &config.sync {
-        Some(sync) => Some(replicate(config, sync, &mut server)?),
-        None => None,
+    let replication = match (&config.sync, &config.stats) {
+        (Some(sync), _) => Some(replicate(config, sync, &mut server)?),
+        (None, Some(stats)) => Some(log_flows(config, stats, flow_file, &mut server)?),
+        (None, None) => None,
     };
     if let Some(helper) = config
         .helper
@@ -197,26 +205,45 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
         .map_err(|_| error("can't open interface watcher"))
         .map_err(init_failed)?;
     let mtus: Vec<u32> = channels.iter().map(|channel| channel.mtu).collect();
-    // Subscribed before the table is read, so that nothing is missed in between: the original loses those events.
-    let (events, place) = match general.poll_secs {
-        Some(_) => (None, FilterPlace::None),
-        None => {
-            let opened = open_events(general, *sync.expectation_sync);
-            let (events, place) = opened.map_err(|e| no_netlink(&e))?;
-            (Some(events), place)
-        }
-    };
+    let (events, place) = subscribe(general, *sync.expectation_sync)?;
     let engine_config = lower::config(general, sync, &mtus, place == FilterPlace::Kernel);
-    let engine = Engine::new(engine_config, monotonic_now())
+    let sockets = Sockets {
+        events,
+        channels,
+        links: Some(links),
+    };
+    let flows = FlowLog::default();
+    let replication = begin(engine_config, sockets, flows, server, &init_failed)?;
+    announce(general, &replication, place);
+    Ok(replication)
+}
+
+/// What an engine is given to speak through.
+struct Sockets {
+    events: Option<Events>,
+    channels: Vec<Channel>,
+    links: Option<LinkWatch>,
+}
+
+/// An engine with its request sockets, once it has read the kernel's tables.
+fn begin(
+    config: ctsync_proto::Config,
+    sockets: Sockets,
+    flows: FlowLog,
+    server: &mut Server,
+    init_failed: &dyn Fn(Failed) -> Failed,
+) -> Result<Replication, Failed> {
+    let engine = Engine::new(config, monotonic_now())
         .map_err(|e: ConfigError| error(e))
         .map_err(init_failed)?;
     let kernel = Kernel::open().map_err(|e| no_netlink(&e))?;
     let mut replication = Replication {
         engine,
         kernel,
-        events,
-        channels,
-        links,
+        events: sockets.events,
+        channels: sockets.channels,
+        links: sockets.links,
+        flows,
     };
     if let Some(events) = &replication.events {
         replication.engine.shell_counters().netlink_buffer = events.buffer;
@@ -242,17 +269,51 @@ fn replicate(config: &Config, sync: &Sync, server: &mut Server) -> Result<Replic
         .populate(server)
         .map_err(|_| error("can't get kernel conntrack table"))?;
     match replication.engine.start_state() {
-        StartState::Ready => {
-            if let Some(events) = &replication.events {
-                announce_events(general, events, place);
-            }
-            Ok(replication)
-        }
+        StartState::Ready => Ok(replication),
         StartState::Failed { expect: true, .. } => Err(error("can't get kernel expect table")),
         StartState::Failed { expect: false, .. } | StartState::Reading => {
             Err(error("can't get kernel conntrack table"))
         }
     }
+}
+
+fn announce(general: &General, replication: &Replication, place: FilterPlace) {
+    if let Some(events) = &replication.events {
+        announce_events(general, events, place);
+    }
+}
+
+/// Subscribed before the table is read, so that nothing is missed in between: the original loses those events.
+fn subscribe(
+    general: &General,
+    expectations: bool,
+) -> Result<(Option<Events>, FilterPlace), Failed> {
+    if general.poll_secs.is_some() {
+        return Ok((None, FilterPlace::None));
+    }
+    let (events, place) = open_events(general, expectations).map_err(|e| no_netlink(&e))?;
+    Ok((Some(events), place))
+}
+
+/// Statistics mode: no peer, a line per flow that ends.
+fn log_flows(
+    config: &Config,
+    stats: &Stats,
+    file: Option<File>,
+    server: &mut Server,
+) -> Result<Replication, Failed> {
+    let general = &config.general;
+    let (events, place) = subscribe(general, false)?;
+    let engine_config = lower::flow_log(general, place == FilterPlace::Kernel);
+    let sockets = Sockets {
+        events,
+        channels: Vec::new(),
+        links: None,
+    };
+    let flows = FlowLog::new(general, stats, file);
+    let replication = begin(engine_config, sockets, flows, server, &|failed| failed)?;
+    announce(general, &replication, place);
+    Ok(replication)
 }
 
 fn no_netlink(e: &io::Error) -> Failed {

@@ -8,7 +8,7 @@ use conf_parsers::conntrackd::{Facility, General};
 use daemon_rt::log::{self, Console, Layout, LogFile, Priority, Stream};
 
 /// Name in syslog lines.
-const IDENT: &str = "conntrack-tools";
+pub(crate) const IDENT: &str = "conntrack-tools";
 
 /// From the first moment lines go to the console.
 pub fn to_console() {

@@ -44,6 +44,17 @@ pub fn runtime(uptime: Duration, counters: Loop) -> String {
     out
 }
 
+/// The same as JSON; without counters an empty object, for statistics that such a daemon has not.
+pub fn json(uptime: Duration, read_failed: Option<u32>) -> String {
+    match read_failed {
+        Some(failed) => format!(
+            "{{\"uptime\":{},\"local_read_failed\":{failed}}}\n",
+            uptime.as_secs()
+        ),
+        None => "{}\n".to_owned(),
+    }
+}
+
 /// `D days H h M min`, leaving out what is zero in front.
 struct Uptime(Duration);
 

@@ -48,6 +48,9 @@ pub enum Mode {
         /// Life of an external entry without refresh, seconds.
         cache_timeout: u32,
     },
+    /// No replication at all: every flow that ends is told with [`crate::Output::FlowEnded`] (conntrackd-behaviour.md
+    /// section 10). Needs no link.
+    Stats,
 }
 
 /// Settings of the engine. Seconds where a time is meant.
@@ -85,7 +88,7 @@ pub struct Config {
     pub filter: Filter,
     /// The filter is attached to the event socket: events are not filtered again, dumps are.
     pub filter_in_kernel: bool,
-    /// Dedicated links, at least one.
+    /// Dedicated links; at least one for replication.
     pub links: Vec<LinkConfig>,
     /// Index of the link used first.
     pub default_link: usize,
@@ -96,8 +99,6 @@ pub struct Config {
 /// Why an engine can not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// The named setting is not built yet.
-    NotImplemented(&'static str),
     /// There is no dedicated link.
     NoLink,
 }
@@ -105,7 +106,6 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotImplemented(what) => write!(f, "{what} is not implemented yet"),
             Self::NoLink => f.write_str("no dedicated link"),
         }
     }

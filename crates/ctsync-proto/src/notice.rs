@@ -16,6 +16,18 @@ pub enum Severity {
     Error,
 }
 
+/// Which attempt of direct injection failed last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is a part of a sentence")]
+pub enum InjectFailure {
+    Add,
+    AddAfterDelete,
+    Update,
+    UpdateByCreate,
+    UpdateAfterDelete,
+    Destroy,
+}
+
 /// A log line. Its `Display` is the original's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the sentence it displays")]
@@ -64,6 +76,13 @@ pub enum Notice {
         errno: i32,
         flow: Box<str>,
     },
+    /// The kernel did not take what the peer said; the flow's line goes to the log file.
+    NotInjected {
+        failure: InjectFailure,
+        expect: bool,
+        errno: i32,
+        flow: Box<str>,
+    },
     MissingLayer3,
     /// A state from the peer has no addresses.
     UnknownLayer3,
@@ -97,6 +116,7 @@ impl Notice {
             | Self::NoLinkAvailable
             | Self::KernelDumpFailed { .. }
             | Self::MessageTooLong { .. } => Severity::Error,
+            Self::NotInjected { .. } => Severity::Warning,
             _ => Severity::Notice,
         }
     }
@@ -104,7 +124,9 @@ impl Notice {
     /// The flow that the notice concerns, as a plain line: the original writes it to the log file, after the date.
     pub fn flow(&self) -> Option<&str> {
         match self {
-            Self::CommitCreate { flow, .. } | Self::CommitDestroy { flow, .. } => Some(flow),
+            Self::CommitCreate { flow, .. }
+            | Self::CommitDestroy { flow, .. }
+            | Self::NotInjected { flow, .. } => Some(flow),
             _ => None,
         }
     }
@@ -202,6 +224,36 @@ impl fmt::Display for Notice {
             }
             Self::CommitDestroy { errno, .. } => {
                 return write!(f, "commit-destroy: {}", Errno(*errno));
+            }
+            Self::NotInjected {
+                failure,
+                expect,
+                errno,
+                ..
+            } => {
+                let entry = if *expect { "exp entry" } else { "ct entry" };
+                let errno = Errno(*errno);
+                return match failure {
+                    InjectFailure::Add => write!(f, "could not add new {entry}: {errno}"),
+                    InjectFailure::AddAfterDelete => write!(
+                        f,
+                        "could not add new {entry}, even when deleting it first: {errno}"
+                    ),
+                    InjectFailure::Update => write!(f, "could not update {entry}: {errno}"),
+                    InjectFailure::UpdateByCreate => write!(
+                        f,
+                        "could not update {entry}, even if creating it instead: {errno}"
+                    ),
+                    InjectFailure::UpdateAfterDelete => write!(
+                        f,
+                        "could not update {entry}, even when deleting it first: {errno}"
+                    ),
+                    // Two words for the same.
+                    InjectFailure::Destroy if *expect => {
+                        write!(f, "could not delete {entry}: {errno}")
+                    }
+                    InjectFailure::Destroy => write!(f, "could not destroy {entry}: {errno}"),
+                };
             }
             Self::MissingLayer3 => "missing layer 3 protocol",
             Self::UnknownLayer3 => "unknown layer 3 proto in hash",

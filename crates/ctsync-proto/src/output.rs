@@ -1,6 +1,9 @@
 //! Everything the engine wants done.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+use nfct::Conntrack;
 
 use crate::input::{ClientId, LinkIndex, RequestId};
 use crate::notice::Notice;
@@ -56,6 +59,11 @@ pub enum Output {
     ReplyEnd {
         /// Who.
         client: ClientId,
+    },
+    /// A flow has ended: write it to the flow log. Only in [`crate::Mode::Stats`].
+    FlowEnded {
+        /// What the kernel said last.
+        flow: Box<Conntrack>,
     },
     /// Log it.
     Log(Notice),

@@ -73,12 +73,63 @@ pub enum Request {
     AllFlushCaches,
     /// 46: commit both external caches.
     AllCommit,
+    /// [`JSON`] plus the number of a statistics request: the same as JSON. 1.4.8 does not know these numbers.
+    Json(Section),
+}
+
+/// Added to a statistics request's number to ask for JSON.
+pub const JSON: u32 = 256;
+
+/// A part of the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// `-s`
+    Main,
+    /// `-s network`
+    Network,
+    /// `-s cache`
+    Cache,
+    /// `-s runtime`
+    Runtime,
+    /// `-s link`
+    Link,
+    /// `-s rsqueue`
+    ResendQueue,
+    /// `-s process`
+    Process,
+    /// `-s queue`
+    Queue,
+    /// `-s expect`
+    Expect,
+}
+
+impl Section {
+    const fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            21 => Self::Main,
+            28 => Self::Network,
+            29 => Self::Cache,
+            30 => Self::Runtime,
+            31 => Self::Link,
+            32 => Self::ResendQueue,
+            35 => Self::Process,
+            36 => Self::Queue,
+            37 => Self::Expect,
+            _ => return None,
+        })
+    }
 }
 
 impl Request {
     /// The request of a number on the control socket. `None` for kill (20) and for unknown numbers, which are answered
     /// with an empty reply.
     pub const fn from_number(number: u32) -> Option<Self> {
+        if let Some(Some(section)) = match number.checked_sub(JSON) {
+            Some(number) => Some(Section::from_number(number)),
+            None => None,
+        } {
+            return Some(Self::Json(section));
+        }
         Some(match number {
             0 => Self::FlushKernel,
             1 => Self::ResyncFromKernel,

@@ -7,7 +7,7 @@ use ctsync_proto::wire::{
     CT_DEL, CT_NEW, CTL, Codec, EXP_NEW, F_ACK, F_ALIVE, Frames, Header, WordOrder,
     decode_conntrack,
 };
-use ctsync_proto::{Config, Input, KernelSocket, LinkIndex, Mode, Notice, Output, Request};
+use ctsync_proto::{Input, KernelSocket, LinkIndex, Mode, Notice, Output, Request};
 use net_types::Duration;
 use nfct::codec::EventKind;
 use nfct::{Attr, Conntrack, ExpAttr, Expect, Tuple, proto};
@@ -515,23 +515,12 @@ fn alarm_refreshes_and_forgets() {
 }
 
 #[test]
-fn what_is_not_built_is_refused() {
-    let with = |change: &dyn Fn(&mut Config)| {
-        let mut config = settings();
-        change(&mut config);
-        ctsync_proto::Engine::new(config, net_types::Instant::ZERO)
-            .err()
-            .map(|e| e.to_string())
-    };
-    assert_eq!(with(&|_| {}), None);
-    let refused = |what: &str| Some(format!("{what} is not implemented yet"));
+fn without_a_link_there_is_no_replication() {
+    let mut c = settings();
+    c.links.clear();
+    let e = ctsync_proto::Engine::new(c, net_types::Instant::from_micros(0)).err();
     assert_eq!(
-        with(&|c| c.disable_internal_cache = true),
-        refused("DisableInternalCache")
+        e.map(|e| e.to_string()).as_deref(),
+        Some("no dedicated link")
     );
-    assert_eq!(
-        with(&|c| c.disable_external_cache = true),
-        refused("DisableExternalCache")
-    );
-    assert_eq!(with(&|c| c.links.clear()), Some("no dedicated link".into()));
 }

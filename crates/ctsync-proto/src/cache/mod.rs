@@ -3,6 +3,7 @@
 //! Slots live in pieces of fixed size, so that growing never copies and never doubles the memory.
 
 mod object;
+mod told;
 
 use alloc::vec::Vec;
 
@@ -82,6 +83,11 @@ impl<T: Object> Cache<T> {
     /// Entries, the dead ones that wait for their acknowledgement included.
     pub(crate) fn total(&self) -> u32 {
         u32::try_from(self.index.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Most entries.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// Slots ever used: the bound of a cursor over the cache.

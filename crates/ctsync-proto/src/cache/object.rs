@@ -5,6 +5,8 @@ use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use nfct::{Conntrack, ExpAttr, Expect, Tuple};
 
+use crate::queue::Element;
+
 /// A cacheable thing.
 pub(crate) trait Object: Clone {
     /// Hash of what makes two objects the same flow.
@@ -13,6 +15,8 @@ pub(crate) trait Object: Clone {
     fn same(&self, other: &Self) -> bool;
     /// Takes over what a newer message says.
     fn merge(&mut self, newer: Self);
+    /// What stands in a queue for the entry of `slot`.
+    fn element(slot: u32) -> Element;
 }
 
 fn tuple(hasher: &mut impl Hasher, t: &Tuple) {
@@ -47,6 +51,10 @@ impl Object for Conntrack {
     fn merge(&mut self, newer: Self) {
         Self::merge(self, newer);
     }
+
+    fn element(slot: u32) -> Element {
+        Element::Conntrack(slot)
+    }
 }
 
 /// An expectation is everything both sides know of it but its timeout; the hash covers only what every message carries.
@@ -69,5 +77,9 @@ impl Object for Expect {
     /// A newer message about an expectation is complete: it replaces the older.
     fn merge(&mut self, newer: Self) {
         *self = newer;
+    }
+
+    fn element(slot: u32) -> Element {
+        Element::Expect(slot)
     }
 }

@@ -20,9 +20,9 @@ use crate::notice::Notice;
 use crate::output::KernelSocket;
 
 /// Error number of "the tuple is taken".
-const EEXIST: i32 = 17;
+pub(super) const EEXIST: i32 = 17;
 /// Error number of "invalid", for entries that no request can be built from.
-const EINVAL: i32 = 22;
+pub(super) const EINVAL: i32 = 22;
 
 /// Requests on their way at a time.
 const WINDOW: u32 = 64;
@@ -81,6 +81,11 @@ impl Engine {
     /// Begins a commit for `client`, whose connection stays open until the end.
     pub(super) fn begin_commit(&mut self, now: Instant, client: ClientId, scope: Scope) {
         self.timers.purge = None;
+        if self.config.disable_external_cache {
+            // There is nothing to commit.
+            self.reply_end(client);
+            return;
+        }
         if self.commit.is_some() {
             self.log(Notice::CommitInProgress);
             self.reply_end(client);
@@ -248,6 +253,8 @@ impl Engine {
     /// The kernel answered a request of the commit.
     pub(super) fn commit_answer(&mut self, _now: Instant, mut step: Step, errno: i32) {
         let next = match (step.stage, errno) {
+            // This kernel has no such function: without translation, as the original.
+            (stage, EINVAL) if without_function(&mut step.subject) => Some(stage),
             (Stage::Create, EEXIST) => Some(Stage::Delete),
             (Stage::Delete, 0 | ENOENT) => Some(Stage::CreateAgain),
             _ => None,
@@ -297,5 +304,16 @@ impl Engine {
         if let Some(commit) = &mut self.commit {
             commit.client = commit.client.filter(|c| *c != client);
         }
+    }
+}
+
+/// Takes an expectation's function and translation away, for a kernel that does not know it; `false` when it has none.
+fn without_function(subject: &mut Subject) -> bool {
+    match subject {
+        Subject::Expect(exp) => {
+            exp.nat = None;
+            exp.function.take().is_some()
+        }
+        Subject::Conntrack(_) => false,
     }
 }

@@ -41,6 +41,13 @@ pub(super) struct Dump {
 
 impl Engine {
     pub(super) fn begin_dump(&mut self, client: ClientId, which: Which, xml: bool) {
+        if self.config.disable_internal_cache {
+            match which {
+                Which::Internal => return self.list_kernel(client, false),
+                Which::InternalExpect => return self.list_kernel(client, true),
+                Which::External | Which::ExternalExpect => {}
+            }
+        }
         self.dumps.push(Dump {
             client,
             which,

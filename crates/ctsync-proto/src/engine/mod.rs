@@ -1,19 +1,24 @@
 //! The engine: one value that owns caches, queues, mode and timers.
 //!
 //! ```text
-//!  handle(Input) ─┬─ kernel.rs    events, table dumps, flush, purge of stale entries
-//!                 ├─ receive.rs   datagrams from the peer
+//!  handle(Input) ─┬─ events.rs    kernel events ── bypass.rs (past the caches)
+//!                 ├─ kernel.rs    table dumps, flush, answers ── purge.rs (stale entries)
+//!                 ├─ receive.rs   datagrams from the peer ── inject.rs (past the caches)
 //!                 ├─ requests.rs  operators' requests ── report.rs (statistics), dump.rs (cache listings)
 //!                 └─ commit.rs    external cache into the kernel
 //!  poll_output() ── outputs already made, then the next piece of long work, then datagrams (transmit.rs)
 //! ```
 
+mod bypass;
 mod commit;
 mod dump;
+mod events;
+mod inject;
 mod kernel;
 mod purge;
 mod receive;
 mod report;
+mod report_json;
 mod requests;
 mod transmit;
 
@@ -34,9 +39,11 @@ use crate::queue::{Element, List, Queues};
 use crate::stats::{KernelCounters, LinkCounters, NetworkCounters, ShellCounters};
 use crate::wire::{Codec, F_RESYNC, WordOrder};
 
+use bypass::Bypass;
 use commit::Commit;
 use dump::Dump;
-use kernel::Job;
+use inject::Injector;
+use kernel::{Dumps, Job};
 use purge::Purge;
 
 /// Silence after which a node says that it lives, or acknowledges.
@@ -108,6 +115,9 @@ pub struct Engine {
     /// Port ids of the commit, flush and inject sockets.
     origins: [Option<u32>; 3],
     jobs: BTreeMap<RequestId, Job>,
+    table_dumps: Dumps,
+    bypass: Bypass,
+    injector: Injector,
     next_request: u32,
     /// Number (modulo 256) of the dump whose entries count as seen.
     round: u8,
@@ -127,7 +137,7 @@ impl Engine {
     /// An engine at `now`. Its first outputs read the kernel's tables; answer them, then, when
     /// [`Engine::start_state`] is `Ready`, open the event socket and hand in [`Input::Started`].
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
-        if config.links.is_empty() {
+        if config.links.is_empty() && config.mode != Mode::Stats {
             return Err(ConfigError::NoLink);
         }
         let mode = match config.mode {
@@ -136,13 +146,8 @@ impl Engine {
             } => ModeState::Ftfw(Ftfw::new(ack_window_size)),
             Mode::Notrack => ModeState::Notrack(Notrack),
             Mode::Alarm { refresh, .. } => ModeState::Alarm(Alarm::new(refresh, config.hash_seed)),
+            Mode::Stats => ModeState::Stats,
         };
-        if config.disable_internal_cache {
-            return Err(ConfigError::NotImplemented("DisableInternalCache"));
-        }
-        if config.disable_external_cache {
-            return Err(ConfigError::NotImplemented("DisableExternalCache"));
-        }
         let resend_max = match config.mode {
             Mode::Ftfw {
                 resend_queue_size, ..
@@ -179,6 +184,9 @@ impl Engine {
             expiry: Default::default(),
             origins: [None; 3],
             jobs: BTreeMap::new(),
+            table_dumps: Dumps::default(),
+            bypass: Bypass::default(),
+            injector: Injector::default(),
             next_request: 1,
             round: 0,
             purge: None,
@@ -366,13 +374,13 @@ impl Engine {
     fn slot_deadlines(&mut self, now: Instant) {
         while let Some(slot) = self.refresh[0].due(now) {
             if self.internal.get(slot).is_some() {
-                self.enqueue(slot);
+                self.internal.enqueue(&mut self.queues, slot);
                 self.arm_refresh(now, false, slot);
             }
         }
         while let Some(slot) = self.refresh[1].due(now) {
             if self.internal_exp.get(slot).is_some() {
-                self.enqueue_expect(slot);
+                self.internal_exp.enqueue(&mut self.queues, slot);
                 self.arm_refresh(now, true, slot);
             }
         }

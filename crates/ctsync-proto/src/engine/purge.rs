@@ -45,10 +45,14 @@ impl Engine {
                 .get(slot)
                 .is_some_and(|e| e.round != round)
             {
-                self.destroyed_expect(slot, true);
+                self.internal_exp.destroyed(&mut self.queues, slot, true);
             }
         } else if self.internal.get(slot).is_some_and(|e| e.round != round) {
-            self.destroyed(slot, true);
+            if self.mode.counts_flows() {
+                self.flow_missing(slot);
+            } else {
+                self.internal.destroyed(&mut self.queues, slot, true);
+            }
         }
     }
 

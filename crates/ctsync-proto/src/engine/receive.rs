@@ -116,6 +116,10 @@ impl Engine {
             }
             _ => None,
         };
+        if self.config.disable_external_cache {
+            self.straight_to_kernel(header.kind, frame.body);
+            return;
+        }
         let seconds = self.seconds(now);
         let applied = match header.kind {
             CT_NEW | CT_UPD | CT_DEL => decode_conntrack(frame.body, self.codec.order).map(|ct| {
@@ -137,11 +141,28 @@ impl Engine {
                 }
             }
             (Ok(_), _) => {}
-            (Err(_), _) => {
-                self.network.malformed = self.network.malformed.wrapping_add(1);
-                self.network.bad_payload = self.network.bad_payload.wrapping_add(1);
+            (Err(_), _) => self.bad_payload(),
+        }
+    }
+
+    /// A state that is not cached.
+    fn straight_to_kernel(&mut self, kind: u8, body: &[u8]) {
+        if matches!(kind, CT_NEW | CT_UPD | CT_DEL) {
+            match decode_conntrack(body, self.codec.order) {
+                Ok(ct) => self.inject(kind, ct),
+                Err(_) => self.bad_payload(),
+            }
+        } else {
+            match decode_expect(body) {
+                Ok(exp) => self.inject_expect(kind, exp),
+                Err(_) => self.bad_payload(),
             }
         }
+    }
+
+    fn bad_payload(&mut self) {
+        self.network.malformed = self.network.malformed.wrapping_add(1);
+        self.network.bad_payload = self.network.bad_payload.wrapping_add(1);
     }
 }
 

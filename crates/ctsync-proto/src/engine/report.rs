@@ -70,8 +70,7 @@ impl Engine {
             Request::Stats => self.report_main(&mut out, false),
             Request::ExpectStats => self.report_main(&mut out, true),
             Request::StatsNetwork => self.report_network(&mut out),
-            Request::StatsCache => cache_long(&mut out, "internal", &self.internal)
-                .and_then(|()| cache_long(&mut out, "external", &self.external)),
+            Request::StatsCache => self.report_caches(&mut out),
             Request::StatsRuntime => self.report_runtime(&mut out, now),
             Request::StatsLink => self.report_links(&mut out),
             Request::StatsResendQueue => self.report_resend(&mut out),
@@ -82,24 +81,56 @@ impl Engine {
     }
 
     fn report_main(&self, out: &mut String, expect: bool) -> fmt::Result {
+        if self.mode.counts_flows() {
+            cache_short(out, "stats", &self.internal.counters)?;
+            return self.report_traffic(out);
+        }
         let (internal, external) = if expect {
             (&self.internal_exp.counters, &self.external_exp.counters)
         } else {
             (&self.internal.counters, &self.external.counters)
         };
-        cache_short(out, "internal", internal)?;
-        cache_short(out, "external", external)?;
-        write!(
-            out,
-            "traffic processed:\n{:20} Bytes      {:20} Pckts\n\n",
-            self.kernel.bytes, self.kernel.packets
-        )?;
+        match (self.config.disable_internal_cache, expect) {
+            (false, _) => cache_short(out, "internal", internal)?,
+            (true, false) => self.bypass.conntracks.report(out)?,
+            (true, true) => self.bypass.expectations.report(out)?,
+        }
+        match (self.config.disable_external_cache, expect) {
+            (false, _) => cache_short(out, "external", external)?,
+            (true, false) => self.injector.conntracks.report(out)?,
+            (true, true) => self.injector.expectations.report(out)?,
+        }
+        self.report_traffic(out)?;
         self.report_active_link(out)?;
         write!(
             out,
             "message tracking:\n{:20} Malformed msgs {:20} Lost msgs\n\n",
             self.network.malformed, self.network.lost
         )
+    }
+
+    fn report_traffic(&self, out: &mut String) -> fmt::Result {
+        write!(
+            out,
+            "traffic processed:\n{:20} Bytes      {:20} Pckts\n\n",
+            self.kernel.bytes, self.kernel.packets
+        )
+    }
+
+    fn report_caches(&self, out: &mut String) -> fmt::Result {
+        if self.mode.counts_flows() {
+            return cache_long(out, "stats", &self.internal);
+        }
+        if self.config.disable_internal_cache {
+            self.bypass.conntracks.report(out)?;
+        } else {
+            cache_long(out, "internal", &self.internal)?;
+        }
+        if self.config.disable_external_cache {
+            self.injector.conntracks.report(out)
+        } else {
+            cache_long(out, "external", &self.external)
+        }
     }
 
     fn link_pair(&self, index: usize) -> Option<(&LinkConfig, &Link)> {

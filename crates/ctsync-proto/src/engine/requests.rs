@@ -13,16 +13,16 @@ use crate::request::Request;
 
 impl Engine {
     pub(super) fn request(&mut self, now: Instant, client: ClientId, request: Request) {
+        if self.mode.counts_flows() && !answered_by_flow_log(request) {
+            self.reply_end(client);
+            return;
+        }
         let expectations = self.config.expectation_sync;
         match request {
-            Request::FlushKernel => {
-                self.log(Notice::FlushingKernel);
-                self.flush_kernel();
-            }
+            Request::FlushKernel => self.flush_kernel_conntracks(),
             Request::ExpectFlushKernel => self.flush_kernel_expectations(),
             Request::AllFlushKernel => {
-                self.log(Notice::FlushingKernel);
-                self.flush_kernel();
+                self.flush_kernel_conntracks();
                 self.flush_kernel_expectations();
             }
             Request::ResyncFromKernel => return self.read_again(client, true, false),
@@ -59,7 +59,11 @@ impl Engine {
             Request::AllFlushCaches => self.flush_caches(expectations),
             Request::FlushInternal => {
                 self.timers.purge = None;
-                self.log(Notice::FlushingInternal);
+                self.log(if self.mode.counts_flows() {
+                    Notice::FlushingCaches
+                } else {
+                    Notice::FlushingInternal
+                });
                 self.flush_internal();
             }
             Request::FlushExternal => {
@@ -87,6 +91,10 @@ impl Engine {
                     self.outputs.push_back(Output::Reply { client, bytes });
                 }
             }
+            Request::Json(section) => {
+                let bytes = self.report_json(section, now).into_bytes();
+                self.outputs.push_back(Output::Reply { client, bytes });
+            }
             // There are no child processes to list; the rest concerns expectations that are not replicated.
             Request::StatsProcess
             | Request::SendBulk
@@ -99,8 +107,15 @@ impl Engine {
         self.reply_end(client);
     }
 
+    fn flush_kernel_conntracks(&mut self) {
+        self.kernel.flushes = self.kernel.flushes.wrapping_add(1);
+        self.log(Notice::FlushingKernel);
+        self.flush_kernel();
+    }
+
     fn flush_kernel_expectations(&mut self) {
         if self.config.expectation_sync {
+            self.kernel.flushes = self.kernel.flushes.wrapping_add(1);
             self.log(Notice::FlushingKernelExpect);
             self.flush_kernel_expect();
         }
@@ -108,6 +123,13 @@ impl Engine {
 
     /// Reads the kernel's tables into the internal caches; the connection stays open until they are read.
     fn read_again(&mut self, client: ClientId, conntracks: bool, expectations: bool) {
+        if self.config.disable_internal_cache {
+            for _ in 0..u8::from(conntracks).saturating_add(u8::from(expectations)) {
+                self.log(Notice::ResyncUnsupported);
+            }
+            self.reply_end(client);
+            return;
+        }
         for (wanted, notice) in [
             (conntracks, Notice::ResyncFromKernel),
             (expectations, Notice::ResyncFromKernelExpect),
@@ -154,4 +176,23 @@ impl Engine {
             self.external.remove(slot);
         }
     }
+}
+
+/// What flow logging answers; the rest gets an empty reply, as in the original. (`-f` is such: only `-f internal` empties
+/// the cache.)
+const fn answered_by_flow_log(request: Request) -> bool {
+    matches!(
+        request,
+        Request::DumpInternal { .. }
+            | Request::FlushCaches
+            | Request::FlushInternal
+            | Request::Stats
+            | Request::StatsCache
+            | Request::StatsRuntime
+            | Request::FlushKernel
+            | Request::AllFlushKernel
+            | Request::ResyncFromKernel
+            | Request::AllResyncFromKernel
+            | Request::Json(_)
+    )
 }

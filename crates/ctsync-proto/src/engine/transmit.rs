@@ -14,42 +14,18 @@ use crate::wire::{
 };
 
 impl Engine {
-    /// Queues an internal entry; one that waits for its acknowledgement goes out again with its new state.
-    pub(super) fn enqueue(&mut self, slot: u32) {
-        let Some(entry) = self.internal.get_mut(slot) else {
-            return;
-        };
-        if entry.node.is_some() {
-            if self.queues.list_of(entry.node) == Some(List::Resend) {
-                self.queues.move_to(entry.node, List::Transmit);
-            }
-        } else {
-            entry.node = self.queues.push(List::Transmit, Element::Conntrack(slot));
-        }
-    }
-
-    /// The same for an expectation.
-    pub(super) fn enqueue_expect(&mut self, slot: u32) {
-        let Some(entry) = self.internal_exp.get_mut(slot) else {
-            return;
-        };
-        if entry.node.is_some() {
-            if self.queues.list_of(entry.node) == Some(List::Resend) {
-                self.queues.move_to(entry.node, List::Transmit);
-            }
-        } else {
-            entry.node = self.queues.push(List::Transmit, Element::Expect(slot));
-        }
-    }
-
-    /// Queues everything in the internal caches.
+    /// Queues everything in the internal caches; without them the kernel's table is sent.
     pub(super) fn send_bulk(&mut self) {
+        if self.config.disable_internal_cache {
+            self.bulk_from_kernel();
+            return;
+        }
         self.log(Notice::SendingBulk);
         for slot in 0..self.internal.slots() {
-            self.enqueue(slot);
+            self.internal.enqueue(&mut self.queues, slot);
         }
         for slot in 0..self.internal_exp.slots() {
-            self.enqueue_expect(slot);
+            self.internal_exp.enqueue(&mut self.queues, slot);
         }
     }
 
@@ -60,22 +36,8 @@ impl Engine {
         };
         self.queues.remove(id);
         match element {
-            Element::Conntrack(slot) => {
-                if let Some(entry) = self.internal.get_mut(slot) {
-                    entry.node = NodeId::NONE;
-                    if entry.state == State::Dead {
-                        self.internal.remove(slot);
-                    }
-                }
-            }
-            Element::Expect(slot) => {
-                if let Some(entry) = self.internal_exp.get_mut(slot) {
-                    entry.node = NodeId::NONE;
-                    if entry.state == State::Dead {
-                        self.internal_exp.remove(slot);
-                    }
-                }
-            }
+            Element::Conntrack(slot) => self.internal.released(slot),
+            Element::Expect(slot) => self.internal_exp.released(slot),
             Element::Control { .. } => {}
         }
     }
@@ -116,12 +78,8 @@ impl Engine {
         if self.mode.converses() && self.queues.len(List::Transmit) > 0 {
             self.timers.alive = Some(now + ALIVE);
         }
-        let link = self.active_link;
-        let limit = usize::from(self.config.links.get(link)?.payload_limit);
+        let limit = self.payload_limit();
         while let Some(id) = self.queues.first(List::Transmit) {
-            if self.datagram.is_empty() {
-                self.datagram.reserve_exact(limit);
-            }
             if !self.build(id) {
                 continue;
             }
@@ -130,24 +88,39 @@ impl Engine {
                 continue;
             }
             self.sent(id);
-            if self.datagram.len().saturating_add(self.message.len()) < limit {
-                self.datagram.extend_from_slice(&self.message);
-                continue;
+            if let Some(full) = self.append_message(limit) {
+                return Some(full);
             }
-            let mut next = alloc::vec::Vec::with_capacity(limit);
-            next.extend_from_slice(&self.message);
-            let bytes = core::mem::replace(&mut self.datagram, next);
-            return Some(Output::Transmit {
-                link: LinkIndex(link),
-                bytes,
-            });
         }
         if self.datagram.is_empty() {
             return None;
         }
         Some(Output::Transmit {
-            link: LinkIndex(link),
+            link: LinkIndex(self.active_link),
             bytes: core::mem::take(&mut self.datagram),
+        })
+    }
+
+    /// A datagram of the active link is shorter than this.
+    pub(super) fn payload_limit(&self) -> usize {
+        let link = self.config.links.get(self.active_link);
+        link.map_or(0, |link| usize::from(link.payload_limit))
+    }
+
+    /// Puts the built message, which is shorter than `limit`, into the datagram that is being filled; gives back a full one.
+    pub(super) fn append_message(&mut self, limit: usize) -> Option<Output> {
+        if self.datagram.is_empty() {
+            self.datagram.reserve_exact(limit);
+        }
+        if self.datagram.len().saturating_add(self.message.len()) < limit {
+            self.datagram.extend_from_slice(&self.message);
+            return None;
+        }
+        let mut next = alloc::vec::Vec::with_capacity(limit);
+        next.extend_from_slice(&self.message);
+        Some(Output::Transmit {
+            link: LinkIndex(self.active_link),
+            bytes: core::mem::replace(&mut self.datagram, next),
         })
     }
 

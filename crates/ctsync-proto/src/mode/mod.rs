@@ -88,6 +88,8 @@ pub(crate) enum ModeState {
     Ftfw(Ftfw),
     Notrack(Notrack),
     Alarm(Alarm),
+    /// No replication: flows are logged when they end.
+    Stats,
 }
 
 impl ModeState {
@@ -103,6 +105,7 @@ impl ModeState {
             Self::Ftfw(mode) => mode.receive(header, tracker, counters, actions),
             Self::Notrack(mode) => mode.receive(header, tracker, counters, actions),
             Self::Alarm(mode) => mode.receive(header, tracker, counters),
+            Self::Stats => Verdict::Drop,
         }
     }
 
@@ -110,7 +113,7 @@ impl ModeState {
     pub(crate) fn greet(&mut self) -> u8 {
         match self {
             Self::Ftfw(mode) => mode.greet(),
-            Self::Notrack(_) | Self::Alarm(_) => 0,
+            Self::Notrack(_) | Self::Alarm(_) | Self::Stats => 0,
         }
     }
 
@@ -119,13 +122,18 @@ impl ModeState {
         match self {
             Self::Ftfw(mode) => Some(mode.alive(tracker)),
             Self::Notrack(mode) => Some(mode.alive()),
-            Self::Alarm(_) => None,
+            Self::Alarm(_) | Self::Stats => None,
         }
     }
 
     /// Whether the node speaks when there is nothing to tell, and answers requests for everything.
     pub(crate) const fn converses(&self) -> bool {
-        !matches!(self, Self::Alarm(_))
+        !matches!(self, Self::Alarm(_) | Self::Stats)
+    }
+
+    /// Whether there is no peer, and flows are logged when they end.
+    pub(crate) const fn counts_flows(&self) -> bool {
+        matches!(self, Self::Stats)
     }
 
     /// Whether sent messages are kept until acknowledged.

@@ -47,6 +47,8 @@ pub(crate) fn settings() -> Config {
 pub(crate) const COMMIT_PORT: u32 = 77;
 /// Port id of the flush socket.
 pub(crate) const FLUSH_PORT: u32 = 78;
+/// Port id of the socket of direct injection.
+pub(crate) const INJECT_PORT: u32 = 79;
 
 /// An engine, its kernel's table, and what it has said.
 pub(crate) struct Node {
@@ -57,10 +59,14 @@ pub(crate) struct Node {
     /// Datagrams to the peer.
     pub(crate) sent: Vec<Vec<u8>>,
     pub(crate) log: Vec<Notice>,
+    /// Flows that ended, in statistics mode.
+    pub(crate) flows: Vec<Conntrack>,
     /// Requests to the kernel.
     pub(crate) requests: Vec<Vec<u8>>,
     /// Creations the kernel refuses, with the error number.
     pub(crate) refuse: Option<i32>,
+    /// The kernel refuses changes of existing entries (`EBUSY`).
+    pub(crate) stubborn: bool,
     replies: BTreeMap<u32, Vec<u8>>,
     ended: Vec<u32>,
     next_client: u32,
@@ -88,8 +94,10 @@ impl Node {
             table: BTreeMap::new(),
             sent: Vec::new(),
             log: Vec::new(),
+            flows: Vec::new(),
             requests: Vec::new(),
             refuse: None,
+            stubborn: false,
             replies: BTreeMap::new(),
             ended: Vec::new(),
             next_client: 1,
@@ -97,6 +105,7 @@ impl Node {
         for (socket, port_id) in [
             (KernelSocket::Commit, COMMIT_PORT),
             (KernelSocket::Flush, FLUSH_PORT),
+            (KernelSocket::Inject, INJECT_PORT),
         ] {
             node.put(Input::SocketOpened { socket, port_id });
         }
@@ -122,6 +131,7 @@ impl Node {
                     self.sent.push(bytes);
                 }
                 Output::Log(notice) => self.log.push(notice),
+                Output::FlowEnded { flow } => self.flows.push(*flow),
                 Output::Reply { client, bytes } => {
                     self.replies.entry(client.0).or_default().extend(bytes);
                     self.put(Input::ClientReady { client });
@@ -173,10 +183,28 @@ impl Node {
         let port_id = match socket {
             KernelSocket::Commit => COMMIT_PORT,
             KernelSocket::Flush => FLUSH_PORT,
+            KernelSocket::Inject => INJECT_PORT,
             _ => 0,
         };
         match kind {
             0x100 => {
+                if flags & 0x400 == 0 {
+                    // A change.
+                    let Some(entry) = self.table.get_mut(&k) else {
+                        return 2;
+                    };
+                    if self.stubborn {
+                        return 16;
+                    }
+                    entry.merge(ct);
+                    let ct = entry.clone();
+                    self.put(Input::Event {
+                        kind: EventKind::Update,
+                        port_id,
+                        ct,
+                    });
+                    return 0;
+                }
                 if let Some(errno) = self.refuse {
                     return errno;
                 }
@@ -241,6 +269,11 @@ impl Node {
             self.ended.contains(&client),
             "{request:?} has no end of reply"
         );
+        String::from_utf8(self.replies.remove(&client).unwrap_or_default()).unwrap()
+    }
+
+    /// What a client was told so far.
+    pub(crate) fn reply(&mut self, client: u32) -> String {
         String::from_utf8(self.replies.remove(&client).unwrap_or_default()).unwrap()
     }
 

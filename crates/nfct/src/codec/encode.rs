@@ -85,11 +85,7 @@ pub fn create_request(
         entry.set_status(bits & !status::EXPECTED);
     }
     if liberal {
-        entry.set_protoinfo(Attr::TCP_FLAGS_ORIG.with(Attr::TCP_FLAGS_REPL), |info| {
-            for byte in info.flags_orig.iter_mut().chain(&mut info.flags_repl) {
-                *byte |= TCP_BE_LIBERAL;
-            }
-        });
+        be_liberal(&mut entry);
     }
     let mut out = Vec::with_capacity(320);
     let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
@@ -97,6 +93,39 @@ pub fn create_request(
     conntrack(&mut out, &entry, &ct.orig.mirrored());
     finish(&mut out);
     Some(out)
+}
+
+/// A request that changes an entry to what a peer says of it: [`ConntrackOp::Update`] without what may not be changed once
+/// the entry exists (translation and its status bits, helper, master), and without a reply tuple. `liberal` as in
+/// [`create_request`].
+pub fn update_request(ct: &Conntrack, liberal: bool, sequence: u32) -> Option<Vec<u8>> {
+    if !ct.orig.known.has(Known::L3) || !matches!(ct.orig.l3, AF_INET | AF_INET6) {
+        return None;
+    }
+    let mut entry = ct.clone();
+    entry.unset(Attr::NAT.with(Attr::HELPER));
+    entry.set_master(Tuple::default());
+    if let Some(bits) = entry.status() {
+        entry.set_status(bits & !(status::SRC_NAT | status::DST_NAT));
+    }
+    if liberal {
+        be_liberal(&mut entry);
+    }
+    let mut out = Vec::with_capacity(256);
+    let flags = NLM_F_REQUEST | NLM_F_ACK;
+    header(&mut out, SUBSYS_CONNTRACK, 0, flags, sequence, ct.orig.l3);
+    conntrack(&mut out, &entry, &Tuple::default());
+    finish(&mut out);
+    Some(out)
+}
+
+/// Asks the TCP tracker not to check windows, in both directions.
+fn be_liberal(entry: &mut Conntrack) {
+    entry.set_protoinfo(Attr::TCP_FLAGS_ORIG.with(Attr::TCP_FLAGS_REPL), |info| {
+        for byte in info.flags_orig.iter_mut().chain(&mut info.flags_repl) {
+            *byte |= TCP_BE_LIBERAL;
+        }
+    });
 }
 
 /// A request about one expectation. `None` when no tuple has a network protocol.
@@ -112,6 +141,9 @@ pub fn request_expect(op: ExpectOp, exp: &Expect, sequence: u32) -> Option<Vec<u
     let mut out = Vec::with_capacity(256);
     header(&mut out, SUBSYS_EXPECT, kind, flags, sequence, tuple.l3);
     expect(&mut out, exp);
+    if op == ExpectOp::Create {
+        expect_translation(&mut out, exp);
+    }
     finish(&mut out);
     Some(out)
 }
@@ -390,4 +422,29 @@ fn expect(out: &mut Vec<u8>, exp: &Expect) {
     if let Some(name) = &exp.helper {
         put_text(out, 6, name);
     }
+}
+
+/// What makes the kernel translate the announced flow as the master's is: class, function and translation. Without a
+/// function the kernel does nothing with a translation, so none is sent then.
+fn expect_translation(out: &mut Vec<u8>, exp: &Expect) {
+    if exp.set.has(ExpAttr::CLASS) {
+        put_u32(out, 9, exp.class);
+    }
+    let (Some(function), Some(nat)) = (&exp.function, &exp.nat) else {
+        return;
+    };
+    // A peer's message has no IPv6 address of the translation; the kernel takes it from the master.
+    let mut to = nat.tuple;
+    if to.l3 != exp.expected.l3 {
+        to.l3 = exp.expected.l3;
+        (to.src, to.dst) = ([0; 16], [0; 16]);
+    }
+    if to.l4 == 0 {
+        to.l4 = exp.expected.l4;
+    }
+    nest(out, 10, |out| {
+        put_u32(out, 1, nat.dir);
+        tuple(out, 2, &to, false);
+    });
+    put_text(out, 11, function);
 }

@@ -11,6 +11,7 @@ mod encode;
 
 pub use encode::{
     ConntrackOp, ExpectOp, create_request, dump_request, expect_flush, request, request_expect,
+    update_request,
 };
 
 use crate::{Conntrack, Expect};
@@ -150,6 +151,7 @@ pub fn fuzz(bytes: &[u8]) {
             Message::Conntrack(_, ct) => {
                 let _ = request(ConntrackOp::Create, &ct, 1);
                 let _ = create_request(&ct, Some(1), true, 1);
+                let _ = update_request(&ct, true, 1);
                 crate::print::conntrack_text(&mut text, &ct, 0);
                 crate::print::conntrack_xml(&mut text, &ct, 0);
                 let mut other = ct.clone();
