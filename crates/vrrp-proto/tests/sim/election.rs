@@ -6,19 +6,11 @@
 //! - on a segment without loss somebody is MASTER when the longest master-down time is over;
 //! - four intervals after all faults end there is exactly one MASTER.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test may stop at what it did not expect"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::support::*;
 use net_types::{Duration, Instant};
-use support::*;
 use vrrp_proto::config::{Version, Wanted};
 use vrrp_proto::input::Received;
 use vrrp_proto::{Input, Object, Output, Router, SocketId, State};
@@ -296,16 +288,5 @@ fn simulate(seed: u64) {
 
 #[test]
 fn masters_agree_whatever_the_link_does() {
-    let first: u64 = std::env::var("VRRP_SIM_SEED")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(1);
-    let count: u64 = if std::env::var("VRRP_SIM_SEED").is_ok() {
-        1
-    } else {
-        3000
-    };
-    for seed in first..first + count {
-        simulate(seed);
-    }
+    crate::seeds(5_000, simulate);
 }
