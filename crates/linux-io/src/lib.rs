@@ -19,6 +19,7 @@ pub mod mcast;
 pub mod netns;
 pub mod nfnl;
 pub mod packet_sock;
+pub mod proc_events;
 pub mod process;
 pub mod route_sock;
 pub mod sched;
