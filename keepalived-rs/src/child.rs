@@ -13,10 +13,12 @@ use daemon_rt::log;
 use daemon_rt::log::{Console, Facility, Layout, LogFile, Priority, Stream, Syslog};
 use daemon_rt::pidfile::PidFile;
 use linux_io::anon_fd::{EventFd, memfd};
+use linux_io::proc_events::ProcEvents;
 use linux_io::process::{self, Pid};
 use linux_io::signal::{Signal, die_by};
 
 use crate::cli::Options;
+use crate::ipc::{BfdReceiver, BfdSender};
 use crate::paths;
 
 /// The name of the parent in syslog.
@@ -137,6 +139,21 @@ pub struct Context {
     pub pidfile: Option<PidFile>,
     /// Mask of new files: dumps get mode 0666 without these bits.
     pub umask: u32,
+    /// VRRP: hears of processes. Opened by the parent if it has left the first network namespace since.
+    pub proc_events: Option<ProcEvents>,
+    /// VRRP, checker: events of BFD sessions.
+    pub bfd_events: Option<BfdReceiver>,
+    /// BFD: where its events go.
+    pub bfd_out: BfdOut,
+}
+
+/// Where the BFD process tells of its sessions: to those that run.
+#[derive(Debug, Default)]
+pub struct BfdOut {
+    /// The VRRP process.
+    pub vrrp: Option<BfdSender>,
+    /// The checker process.
+    pub checker: Option<BfdSender>,
 }
 
 impl Context {

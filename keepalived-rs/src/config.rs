@@ -7,7 +7,7 @@
 use std::io::Write as _;
 
 use conf_parsers::diag::{Class, Diagnostic, PrefixStyle, render};
-use conf_parsers::keepalived::engine::Features;
+use conf_parsers::keepalived::engine::{Feature, Features};
 use conf_parsers::keepalived::lines::Entry;
 use conf_parsers::keepalived::text::encode;
 use conf_parsers::keepalived::{
@@ -45,7 +45,17 @@ pub fn parse_options(options: &Options, reload: bool) -> ParseOptions {
         reload,
         namespace_from_command_line: options.namespace.clone(),
         umask_from_command_line: options.umask.is_some(),
-        features: Features::default(),
+        features: features(),
+    }
+}
+
+/// The keywords that this build knows.
+fn features() -> Features {
+    let all = Features::default();
+    if cfg!(feature = "bfd") {
+        all
+    } else {
+        all.without(Feature::Bfd)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod dump_name;
 pub mod host;
+pub mod ipc;
 pub mod not_implemented;
 mod parent;
 pub mod paths;

@@ -58,14 +58,9 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("vrrp_instance", "track_bfd"),
     ("vrrp_sync_group", "track_bfd"),
     // Trackers.
-    ("", "vrrp_track_process"),
     ("", "linkbeat_use_polling"),
     ("", "linkbeat_interfaces"),
     ("vrrp_instance", "linkbeat_use_polling"),
-    ("vrrp_instance", "track_process"),
-    ("vrrp_sync_group", "track_process"),
-    ("global_defs", "process_monitor_rcv_bufs"),
-    ("global_defs", "process_monitor_rcv_bufs_force"),
     // VMAC, ipvlan, VRF.
     ("vrrp_instance", "use_vmac"),
     ("vrrp_instance", "use_vmac_addr"),
@@ -175,7 +170,7 @@ fn of_keywords(
 /// BFD sessions have sentences of their own in [`warnings`], as the parent does not read them.
 fn is_global(block: &str, keyword: &str) -> bool {
     match block {
-        "" => !matches!(keyword, "vrrp_track_process" | "linkbeat_interfaces"),
+        "" => keyword != "linkbeat_interfaces",
         other => other == "global_defs",
     }
 }
@@ -251,7 +246,7 @@ mod tests {
     #[test]
     fn each_process_tells_its_own() {
         let used = BTreeSet::from([
-            ("", "vrrp_track_process"),
+            ("", "linkbeat_interfaces"),
             ("global_defs", "random_seed"),
             ("global_defs", "router_id"),
             ("vrrp_instance", "use_vmac"),
@@ -264,7 +259,7 @@ mod tests {
         assert_eq!(
             of_keywords(&used, Part::Vrrp, |_| false),
             [
-                "WARNING - vrrp_track_process: not implemented yet",
+                "WARNING - linkbeat_interfaces: not implemented yet",
                 "WARNING - use_vmac in vrrp_instance: not implemented yet",
             ]
         );

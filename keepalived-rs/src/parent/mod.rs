@@ -28,16 +28,18 @@ use daemon_rt::pidfile::PidFile;
 use daemon_rt::script::Scripts;
 use daemon_rt::signals::Signals;
 use linux_io::anon_fd::EventFd;
+use linux_io::proc_events::ProcEvents;
 use linux_io::process::{self, Pid};
 use linux_io::signal::{Signal, kill};
 use linux_io::timer::monotonic_now;
 use net_types::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::child::{self, Context, Kind, SharedConfig, Surnames};
+use crate::child::{self, BfdOut, Context, Kind, SharedConfig, Surnames};
 use crate::cli::{self, Options};
 use crate::config;
 use crate::host::System;
+use crate::ipc::{BfdReceiver, BfdSender};
 use crate::not_implemented;
 use crate::text;
 use crate::text::version::{KERNEL, Kernel, VERSION};
@@ -118,6 +120,17 @@ struct Parent {
     announce: Option<&'static str>,
     reload_queued: bool,
     umask: u32,
+    /// Opened before the first network namespace was left, for the VRRP child.
+    proc_events: Option<ProcEvents>,
+    /// From the BFD child to the VRRP and the checker child.
+    bfd_pipes: Option<BfdPipes>,
+}
+
+/// Both ends of both pipes, so that a child that is started again finds them.
+#[derive(Debug)]
+struct BfdPipes {
+    vrrp: (BfdSender, BfdReceiver),
+    checker: (BfdSender, BfdReceiver),
 }
 
 /// Runs keepalived. Returns the exit status: of the parent, or of a child that was forked on the way.
@@ -184,7 +197,10 @@ pub(crate) fn run(program: &str, words: &[String], options: Options) -> u8 {
         core.restore();
         status
     };
+    let mut proc_events = None;
     if let Some(name) = &global.net_namespace {
+        // Processes are told of in the first namespace only.
+        proc_events = crate::vrrp::open_proc_events(options.log_detail > 0);
         if !places::enter_namespace(name) {
             daemon_rt::log!(
                 Priority::Err,
@@ -236,7 +252,10 @@ pub(crate) fn run(program: &str, words: &[String], options: Options) -> u8 {
     drop(loaded);
     process::trim_memory();
     let mut parent = match parent {
-        Ok(parent) => parent,
+        Ok(parent) => Parent {
+            proc_events,
+            ..parent
+        },
         Err(e) => {
             info!("Unable to start: {e}");
             return finish(true, EXIT_PROGRAM_ERROR);
@@ -373,6 +392,8 @@ impl Parent {
             announce: None,
             reload_queued: false,
             umask,
+            proc_events: None,
+            bfd_pipes: None,
         })
     }
 
@@ -550,7 +571,20 @@ impl Parent {
             ready: self.ready,
             pidfile,
             umask: self.umask,
+            proc_events: self.proc_events.filter(|_| kind == Kind::Vrrp),
+            bfd_events: None,
+            bfd_out: BfdOut::default(),
         };
+        if let Some(BfdPipes { vrrp, checker }) = self.bfd_pipes {
+            match kind {
+                Kind::Vrrp => context.bfd_events = Some(vrrp.1),
+                Kind::Checker => context.bfd_events = Some(checker.1),
+                Kind::Bfd => {
+                    context.bfd_out.vrrp = Some(vrrp.0);
+                    context.bfd_out.checker = Some(checker.0);
+                }
+            }
+        }
         // Every lock and descriptor that belongs to the parent or to another child goes now.
         drop((self.slots, self.main_pidfile, self.signals, self.scripts));
         child::begin(kind, parent, &mut context, &surnames);

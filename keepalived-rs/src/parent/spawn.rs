@@ -1,13 +1,15 @@
 //! Starting children, and starting them again.
 
 use linux_io::process::{self, Exit, Fork, Pid};
+use linux_io::signal::Signal;
 use linux_io::timer::monotonic_now;
 use net_types::{Duration, Instant};
 
 use daemon_rt::log::Priority;
 
-use super::{Became, Parent, Phase, info, places};
+use super::{Became, BfdPipes, Parent, Phase, info, places};
 use crate::child::Kind;
+use crate::ipc::bfd_pipe;
 use crate::text;
 
 impl Parent {
@@ -19,14 +21,27 @@ impl Parent {
             Kind::Bfd => self.global.have_bfd,
         };
         let allowed = self.slots.iter().any(|s| s.kind == kind && s.allowed);
-        // Only VRRP has a process so far; what is configured for the others is reported by `not_implemented`.
-        kind == Kind::Vrrp && allowed && (configured || self.options.daemons.all)
+        // The checker has no process so far; what is configured for it is reported by `not_implemented`.
+        let built = match kind {
+            Kind::Checker => false,
+            Kind::Vrrp => true,
+            Kind::Bfd => false,
+        };
+        built && allowed && (configured || self.options.daemons.all)
     }
 
     /// The first start of all children.
     pub(super) fn start_children(&mut self) -> Result<(), Became> {
         self.phase = Phase::Running;
         let mut any = false;
+        match (bfd_pipe(), bfd_pipe()) {
+            (Ok(vrrp), Ok(checker)) => self.bfd_pipes = Some(BfdPipes { vrrp, checker }),
+            (Err(e), _) | (_, Err(e)) => daemon_rt::log!(
+                Priority::Err,
+                "Unable to create BFD event pipe: {}",
+                text::errno::sentence(&e)
+            ),
+        }
         for kind in Kind::ALL {
             if self.wanted(kind) {
                 any = true;
@@ -54,6 +69,13 @@ impl Parent {
         if slot.pidfile.is_none() {
             slot.pidfile = places::take(&slot.pid_path);
         }
+        // What nobody has read is old by now.
+        let receiver = self.bfd_pipes.as_ref().and_then(|pipes| match kind {
+            Kind::Vrrp => Some(&pipes.vrrp.1),
+            Kind::Checker => Some(&pipes.checker.1),
+            Kind::Bfd => None,
+        });
+        while receiver.is_some_and(|r| r.receive().is_ok()) {}
         match process::fork() {
             Ok(Fork::Child) => Err(Became(kind)),
             Ok(Fork::Parent(pid)) => {
@@ -61,6 +83,10 @@ impl Parent {
                 slot.started = now;
                 slot.loading = true;
                 info!("Starting {} child process, pid={}", kind.word(), pid.get());
+                if kind != Kind::Bfd {
+                    // It does not know the sessions; the C program leaves it so until one of them changes.
+                    self.tell(Kind::Bfd, Signal::USR2);
+                }
                 Ok(())
             }
             Err(e) => {

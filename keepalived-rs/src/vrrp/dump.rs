@@ -148,6 +148,8 @@ impl Sources<'_> {
             static_addresses: self.statics(),
             scripts: self.tracking.scripts_now(),
             track_files: self.tracking.files_now(),
+            track_processes: self.tracking.processes_now(),
+            bfds: self.tracking.bfds_now(),
             ..Snapshot::default()
         }
     }

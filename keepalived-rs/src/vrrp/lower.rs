@@ -286,14 +286,31 @@ impl Lowering<'_> {
         found
     }
 
-    /// Interfaces, files and scripts, in the order of the original's log lines: processes and BFD sessions are not watched yet,
-    /// and what is not watched may not hold an instance down.
+    /// Everything, in the order of the original's log lines.
     fn tracks(&mut self, tracked: &Trackers) -> Vec<Track> {
         let vrrp = &self.model.vrrp;
         let script = |name: &str| vrrp.scripts.iter().position(|s| **s.name == *name);
         let file = |name: &str| {
             let n = vrrp.track_files.iter().position(|f| **f.name == *name)?;
             n.checked_add(vrrp.scripts.len())
+        };
+        let first_process = vrrp.scripts.len().saturating_add(vrrp.track_files.len());
+        let process = |name: &str| {
+            let n = vrrp
+                .track_processes
+                .iter()
+                .position(|p| **p.name == *name)?;
+            n.checked_add(first_process)
+        };
+        let bfd = |name: &str| {
+            let n = self
+                .model
+                .bfd
+                .tracked
+                .iter()
+                .position(|b| **b.name == *name)?;
+            n.checked_add(first_process)?
+                .checked_add(vrrp.track_processes.len())
         };
         let tracker = |n: Option<usize>| {
             let id = n.and_then(|n| u16::try_from(n).ok());
@@ -314,8 +331,14 @@ impl Lowering<'_> {
         for t in &tracked.files {
             found.extend(track(t, tracker(file(&t.name))));
         }
+        for t in &tracked.processes {
+            found.extend(track(t, tracker(process(&t.name))));
+        }
         for t in &tracked.scripts {
             found.extend(track(t, tracker(script(&t.name))));
+        }
+        for t in &tracked.bfds {
+            found.extend(track(t, tracker(bfd(&t.name))));
         }
         found
     }
@@ -400,7 +423,7 @@ fn hmac(written: &AuthHmac) -> Hmac {
     }
 }
 
-/// Scripts, then files, in the order of the model. What is known of them is filled in by [`super::track`].
+/// Scripts, files, processes, BFD sessions, in the order of the model. What is known of them is filled in by [`super::track`].
 fn trackers(model: &Model) -> Vec<Tracker> {
     let vrrp = &model.vrrp;
     let scripts = vrrp.scripts.iter().map(|s| Tracker {
@@ -413,7 +436,18 @@ fn trackers(model: &Model) -> Vec<Tracker> {
         kind: TrackerKind::File,
         state: TrackerState::Value(0),
     });
-    scripts.chain(files).collect()
+    let processes = vrrp.track_processes.iter().map(|p| Tracker {
+        name: p.name.value.clone(),
+        kind: TrackerKind::Process,
+        state: TrackerState::Down,
+    });
+    let bfds = model.bfd.tracked.iter().map(|b| Tracker {
+        name: b.name.value.clone(),
+        kind: TrackerKind::Bfd,
+        state: TrackerState::Down,
+    });
+    let all = scripts.chain(files).chain(processes).chain(bfds);
+    all.collect()
 }
 
 /// The groups of interfaces that share a queue.

@@ -10,7 +10,7 @@
 //! sockets  adverts in and out                    kernel    addresses, routes, rules; links and who removed what
 //! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs; alerts: mail
 //! dump     what the dump files show of the present
-//! track    scripts that run periodically, numbers in files
+//! track    scripts that run periodically, numbers in files, processes, BFD sessions
 //! ```
 
 pub mod alerts;
@@ -34,6 +34,8 @@ use linux_io::signal::Signal;
 
 use crate::child::Context;
 use crate::text;
+
+pub(crate) use track::process::open as open_proc_events;
 
 /// Exit status: the process can not work here.
 const EXIT_FATAL: u8 = 1;

@@ -112,17 +112,11 @@ impl Child<'_> {
         }
     }
 
-    /// Tracked files that have changed.
-    pub(super) fn files(&mut self, watch: Option<&Watch>) {
-        let Some(watch) = watch else { return };
-        let changed = watch.read(|| {
-            // Read until nothing is left.
-            self.tracking.files_changed();
-            Err::<(), _>(io::ErrorKind::WouldBlock.into())
-        });
-        if changed.is_err() {
-            self.tracked(monotonic_now());
-        }
+    /// News of tracked files, processes and BFD sessions.
+    pub(super) fn followed(&mut self) {
+        let now = monotonic_now();
+        self.tracking.take_news(now);
+        self.tracked(now);
     }
 
     /// Mail servers that have answered.
@@ -135,7 +129,7 @@ impl Child<'_> {
         }
     }
 
-    /// What scripts and files have to tell goes to the core, one after the other.
+    /// What trackers have to tell goes to the core, one after the other.
     pub(super) fn tracked(&mut self, now: Instant) {
         while let Some((id, state)) = self.tracking.poll() {
             self.feed(now, Input::Tracker(id, state));

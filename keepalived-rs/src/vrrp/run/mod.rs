@@ -69,17 +69,25 @@ struct Watches {
     signals: Watch,
     sockets: Watch,
     kernel: Watch,
+<<<<<<< HEAD
     files: Option<Watch>,
     mail: Option<Watch>,
+=======
+>>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
 }
 
 impl Watches {
     /// Waits until one of them may have something.
-    async fn any(&self) {
+    async fn any(&self, tracking: &Tracking) {
         poll_fn(|cx| {
+<<<<<<< HEAD
             let mut ready = false;
             let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
             for watch in always.into_iter().chain(&self.files).chain(&self.mail) {
+=======
+            let mut ready = tracking.poll_ready(cx);
+            for watch in [&self.timer, &self.signals, &self.sockets, &self.kernel] {
+>>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
                 ready |= watch.poll_read(cx);
             }
             if ready {
@@ -199,6 +207,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         signals: Watch::reading(signals)?,
         sockets: Watch::reading(child.sockets.readable())?,
         kernel: Watch::reading(&child.kernel)?,
+<<<<<<< HEAD
         files: child
             .tracking
             .files_readable()
@@ -209,6 +218,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             .mail_readable()
             .map(Watch::reading)
             .transpose()?,
+=======
+>>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
     };
     let mut armed = None;
     let mut buffer = vec![0; PACKET_LEN];
@@ -221,7 +232,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             timer.set(next)?;
             armed = next;
         }
-        watches.any().await;
+        watches.any(&child.tracking).await;
         if let Ok(fired) = watches.timer.read(|| timer.expired()) {
             // One look empties it: without this there would be a second turn and a second look after each deadline.
             watches.timer.emptied();
@@ -234,8 +245,12 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.packets(&watches.sockets, &mut buffer);
         child.timeout(monotonic_now());
         child.news(&watches.kernel);
+<<<<<<< HEAD
         child.files(watches.files.as_ref());
         child.mail(watches.mail.as_ref());
+=======
+        child.followed();
+>>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
         child.signals(&watches.signals, signals);
     }
 }

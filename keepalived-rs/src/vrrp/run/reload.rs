@@ -25,7 +25,7 @@ use crate::vrrp::{EXIT_FATAL, process};
 pub(super) fn prepare(
     model: &Model,
     kernel: &mut Kernel,
-    context: &Context,
+    context: &mut Context,
     tracking: &mut Tracking,
     reload: bool,
 ) -> io::Result<(Config, Vec<Static>)> {
@@ -49,7 +49,7 @@ pub(super) fn prepare(
     for interface in &mut config.interfaces {
         interface.link = kernel.interfaces.facts_by_name(&interface.name);
     }
-    tracking.configure(monotonic_now(), model, &mut config, reload, context.umask);
+    tracking.configure(monotonic_now(), model, &mut config, reload, context);
     Ok((config, statics))
 }
 

@@ -1,30 +1,37 @@
-//! What instances track besides interfaces: scripts that run periodically, numbers in files.
+//! What instances track besides interfaces: scripts that run periodically, numbers in files, processes, BFD sessions.
 //!
-//! In: the model, ends of children, changes of files, the time. Out: states for the core by [`TrackerId`], log lines, processes.
-//! Scripts come first in the ids, in the order of the model; files follow.
+//! In: the model, ends of children, changes of files, news of processes and sessions, the time. Out: states for the core by
+//! [`TrackerId`], log lines, processes. Scripts come first in the ids, in the order of the model; files, processes, sessions follow.
 //! Answers to: keepalived-behaviour.md section 7.
 
+mod bfd;
 mod file;
+pub(crate) mod process;
 mod script;
 
 use std::collections::VecDeque;
+use std::io;
+use std::task;
 
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::vrrp::VrrpScript;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::script::Command;
-use linux_io::inotify::FileWatch;
 use linux_io::process::{Exit, Pid};
 use linux_io::signal::{Signal, killpg};
+use linux_io::watch::Watch;
 use net_types::{Duration, Instant};
 use vrrp_proto::TrackerId;
 use vrrp_proto::config::{Config, TrackSource, TrackerState};
 
+use self::bfd::Bfds;
 use self::file::Files;
+use self::process::Processes;
 use self::script::{Action, Activity, Init, Outcome, Scheduler, Settings};
+use crate::child::Context;
 use crate::parent::{command, say_not_started};
-use crate::text::dump::snapshot::{ScriptActivity, ScriptInit, ScriptNow};
+use crate::text::dump::snapshot::{ProcessTrackNow, ScriptActivity, ScriptInit, ScriptNow};
 
 /// How long scripts of an old configuration may take to obey SIGTERM.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(1);
@@ -37,12 +44,23 @@ struct Runner {
     pid: Option<Pid>,
 }
 
-/// Scripts and files of one VRRP process.
+/// What has news of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Files,
+    Processes,
+    Bfds,
+}
+
+/// Everything that one VRRP process tracks.
 #[derive(Debug)]
 pub(super) struct Tracking {
     scheduler: Scheduler,
     runners: Vec<Runner>,
     files: Files,
+    processes: Processes,
+    bfds: Bfds,
+    watches: Vec<(Source, Watch)>,
     /// Runs of an earlier configuration and when they are killed.
     ending: Vec<(Pid, Instant)>,
     news: VecDeque<(TrackerId, TrackerState)>,
@@ -55,6 +73,9 @@ impl Tracking {
             scheduler: Scheduler::default(),
             runners: Vec::new(),
             files: Files::new(),
+            processes: Processes::default(),
+            bfds: Bfds::default(),
+            watches: Vec::new(),
             ending: Vec::new(),
             news: VecDeque::new(),
         }
@@ -68,8 +89,9 @@ impl Tracking {
         model: &Model,
         config: &mut Config,
         reload: bool,
-        umask: u32,
+        context: &mut Context,
     ) {
+        let detail = context.options.log_detail > 0;
         self.news.clear();
         let known: Vec<_> = std::mem::take(&mut self.runners)
             .into_iter()
@@ -114,11 +136,23 @@ impl Tracking {
             tracks.any(|t| Some(t.source) == id.map(TrackSource::Tracker))
         };
         self.files
-            .configure(&model.vrrp.track_files, used, reload, umask);
+            .configure(&model.vrrp.track_files, used, reload, context.umask);
+        self.processes.configure(
+            now,
+            &model.vrrp.track_processes,
+            &model.global.process_monitor,
+            &mut context.proc_events,
+            detail,
+        );
+        self.bfds
+            .configure(&model.bfd.tracked, &mut context.bfd_events, detail);
+        self.watch();
 
         let values = self.files.values();
         let states = self.scheduler.states();
         let states = states.chain(values.map(|v| TrackerState::Value(clamp(v.unwrap_or(0)))));
+        let up_or_down = self.processes.states().chain(self.bfds.states());
+        let states = states.chain(up_or_down.map(up_or_down_state));
         for (tracker, state) in config.trackers.iter_mut().zip(states) {
             tracker.state = state;
         }
@@ -132,6 +166,51 @@ impl Tracking {
         self.act();
     }
 
+    /// Waits for what there is to wait for. A source that cannot be waited for has no news.
+    fn watch(&mut self) {
+        let files = self.files.readable().map(Watch::reading);
+        let processes = self.processes.readable().map(Watch::reading);
+        let bfds = self.bfds.readable().map(Watch::reading);
+        self.watches = [
+            (Source::Files, files),
+            (Source::Processes, processes),
+            (Source::Bfds, bfds),
+        ]
+        .into_iter()
+        .filter_map(|(source, watch)| Some((source, watch?.ok()?)))
+        .collect();
+    }
+
+    /// Whether there may be news; if not, the task is woken when there are.
+    pub(super) fn poll_ready(&self, cx: &mut task::Context<'_>) -> bool {
+        // Each of them has to be asked, or it would not wake.
+        let ready = |any, (_, watch): &(Source, Watch)| watch.poll_read(cx) || any;
+        self.watches.iter().fold(false, ready)
+    }
+
+    /// Takes the news that wait, some of each source.
+    pub(super) fn take_news(&mut self, now: Instant) {
+        let watches = std::mem::take(&mut self.watches);
+        for (source, watch) in &watches {
+            let _ = watch.read(|| {
+                let more = match source {
+                    Source::Files => {
+                        self.files_changed();
+                        false
+                    }
+                    Source::Processes => self.processes.take_news(now),
+                    Source::Bfds => self.bfds.take_news(),
+                };
+                if more {
+                    Ok(())
+                } else {
+                    Err(io::Error::from(io::ErrorKind::WouldBlock))
+                }
+            });
+        }
+        self.watches = watches;
+    }
+
     /// The instances have started: scripts run from now on.
     pub(super) fn start(&mut self, now: Instant) {
         self.scheduler.start(now);
@@ -140,6 +219,8 @@ impl Tracking {
     /// The process stops: no script runs any longer.
     pub(super) fn stop(&mut self) {
         self.scheduler.stop();
+        self.processes.stop();
+        self.bfds.stop();
         self.news.clear();
         for runner in &self.runners {
             if let Some(pid) = runner.pid {
@@ -151,7 +232,8 @@ impl Tracking {
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let ending = self.ending.iter().map(|(_, at)| *at);
-        ending.chain(self.scheduler.next_timeout()).min()
+        let own = [self.scheduler.next_timeout(), self.processes.next_timeout()];
+        ending.chain(own.into_iter().flatten()).min()
     }
 
     /// Starts scripts that are due and ends those that take too long.
@@ -163,6 +245,7 @@ impl Tracking {
             }
             !over
         });
+        self.processes.handle_timeout(now);
         self.scheduler.handle_timeout(now);
         self.act();
     }
@@ -200,13 +283,7 @@ impl Tracking {
         true
     }
 
-    /// Descriptor that is readable when files change.
-    pub(super) fn files_readable(&self) -> Option<&FileWatch> {
-        self.files.readable()
-    }
-
-    /// Files have changed.
-    pub(super) fn files_changed(&mut self) {
+    fn files_changed(&mut self) {
         let first = self.runners.len();
         for (n, value) in self.files.changes() {
             if let Some(id) = id(first.saturating_add(n)) {
@@ -222,7 +299,22 @@ impl Tracking {
             return Some(news);
         }
         self.act();
-        self.news.pop_front()
+        if let Some(news) = self.news.pop_front() {
+            return Some(news);
+        }
+        let processes = self.first_process();
+        if let Some((n, up)) = self.processes.poll() {
+            return Some((id(processes.saturating_add(n))?, up_or_down_state(up)));
+        }
+        let bfds = processes.saturating_add(self.processes.states().count());
+        let (n, up) = self.bfds.poll()?;
+        Some((id(bfds.saturating_add(n))?, up_or_down_state(up)))
+    }
+
+    /// Position of the first process among the trackers.
+    fn first_process(&self) -> usize {
+        let files = self.files.values().count();
+        self.runners.len().saturating_add(files)
     }
 
     /// Does what the scheduler says until there is news for the core.
@@ -262,7 +354,7 @@ impl Tracking {
             Err(e)
                 if matches!(
                     e.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::OutOfMemory
+                    io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory
                 ) =>
             {
                 log!(Priority::Info, "Failed fork process");
@@ -304,6 +396,16 @@ impl Tracking {
         self.scheduler.view().map(now).collect()
     }
 
+    /// The processes as the dumps show them.
+    pub(super) fn processes_now(&self) -> Vec<ProcessTrackNow> {
+        self.processes.now()
+    }
+
+    /// Which BFD sessions are up.
+    pub(super) fn bfds_now(&self) -> Vec<bool> {
+        self.bfds.states().collect()
+    }
+
     /// The files' numbers as the dumps show them.
     pub(super) fn files_now(&self) -> Vec<i64> {
         self.files.values().map(|v| v.unwrap_or(0)).collect()
@@ -322,6 +424,14 @@ fn settings(script: &VrrpScript) -> Settings {
         timeout: Duration::from_micros(timeout),
         rise: script.rise.max(1),
         fall: script.fall.max(1),
+    }
+}
+
+fn up_or_down_state(up: bool) -> TrackerState {
+    if up {
+        TrackerState::Up
+    } else {
+        TrackerState::Down
     }
 }
 

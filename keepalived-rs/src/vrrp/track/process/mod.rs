@@ -138,7 +138,11 @@ impl Processes {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let own = [self.answer_until, self.recount_at, self.table.next_timeout()];
+        let own = [
+            self.answer_until,
+            self.recount_at,
+            self.table.next_timeout(),
+        ];
         own.into_iter().flatten().min()
     }
 
@@ -200,10 +204,7 @@ impl Processes {
             Event::Listening => {
                 self.answered = true;
                 if self.detail {
-                    log!(
-                        Priority::Info,
-                        "proc_events has confirmed it is configured"
-                    );
+                    log!(Priority::Info, "proc_events has confirmed it is configured");
                 }
             }
             Event::Fork { parent, child } => self.table.forked(now, parent, child),

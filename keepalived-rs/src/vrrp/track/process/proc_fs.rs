@@ -64,7 +64,11 @@ mod tests {
             ("", None),
         ];
         for (stat, name) in cases {
-            assert_eq!(from_stat(stat.as_bytes()), name.map(str::as_bytes), "{stat}");
+            assert_eq!(
+                from_stat(stat.as_bytes()),
+                name.map(str::as_bytes),
+                "{stat}"
+            );
         }
     }
 

@@ -184,8 +184,9 @@ impl Table {
     /// Octets of a command line that decide; 0 if none is needed.
     pub(super) fn wants_command_line(&self) -> usize {
         let lines = self.programs.iter().filter(|p| p.rule.full_command);
-        let length =
-            |p: &Program| (p.rule.program.len().saturating_add(p.rule.params.len())).saturating_add(3);
+        let length = |p: &Program| {
+            (p.rule.program.len().saturating_add(p.rule.params.len())).saturating_add(3)
+        };
         lines.map(length).max().unwrap_or(0)
     }
 
@@ -295,7 +296,10 @@ impl Table {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let all = self.programs.iter().flat_map(|p| [p.fork_at, p.terminate_at]);
+        let all = self
+            .programs
+            .iter()
+            .flat_map(|p| [p.fork_at, p.terminate_at]);
         all.flatten().min()
     }
 
@@ -523,8 +527,13 @@ mod tests {
             t.forked(at(0), 10, child);
             assert_eq!(verdicts(&mut t), expected, "{child}");
         }
-        let steps: [(u32, &[bool]); 5] =
-            [(14, &[]), (10, &[true]), (11, &[]), (12, &[false]), (13, &[])];
+        let steps: [(u32, &[bool]); 5] = [
+            (14, &[]),
+            (10, &[true]),
+            (11, &[]),
+            (12, &[false]),
+            (13, &[]),
+        ];
         for (pid, expected) in steps {
             t.ended(at(0), pid);
             assert_eq!(verdicts(&mut t), expected, "{pid}");
@@ -645,7 +654,10 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(1, 2, Some(true)), (1, 2, Some(true))]
         );
-        assert_eq!((verdicts(&mut t), t.next_timeout()), (vec![true], Some(at(4))));
+        assert_eq!(
+            (verdicts(&mut t), t.next_timeout()),
+            (vec![true], Some(at(4)))
+        );
         t.handle_timeout(at(4));
         assert_eq!(verdicts(&mut t), [true]);
         let before = t.recount();
@@ -653,7 +665,10 @@ mod tests {
             t.found(pid, named("sleep"));
         }
         let changes = t.recounted(at(5), &before);
-        assert_eq!(changes.iter().map(|c| c.changed).collect::<Vec<_>>(), [None, None]);
+        assert_eq!(
+            changes.iter().map(|c| c.changed).collect::<Vec<_>>(),
+            [None, None]
+        );
         assert_eq!(verdicts(&mut t), []);
     }
 }
