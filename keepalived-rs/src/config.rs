@@ -163,13 +163,21 @@ pub fn parse_child(
     reload: bool,
     inherited: Option<&model::Global>,
 ) -> Outcome {
-    let outcome = parse(
+    let mut outcome = parse(
         lines,
         part,
         host,
         &parse_options(options, reload),
         inherited,
     );
+    // The namespace we are in is part of the names of dumps, whatever the file says.
+    if options.namespace.is_some() {
+        outcome
+            .model
+            .global
+            .net_namespace
+            .clone_from(&options.namespace);
+    }
     tell(
         &outcome.diagnostics,
         &lines.files,

@@ -253,9 +253,9 @@ pub enum ParamMatch {
     None,
     /// All the same.
     Exact,
-    /// The configured ones are the first ones.
+    /// The configured ones are the first ones, and the last of them may be a prefix.
     Initial,
-    /// As `Initial`, and the last configured one may be a prefix.
+    /// The configured ones are the first ones.
     Partial,
 }
 

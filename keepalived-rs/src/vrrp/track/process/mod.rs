@@ -40,6 +40,8 @@ pub(super) struct Processes {
     socket: Option<ProcEvents>,
     buffer: Configured,
     detail: bool,
+    /// The kernel was asked to tell of processes.
+    listening: bool,
     /// The kernel has said that it tells of processes.
     answered: bool,
     answer_until: Option<Instant>,
@@ -88,29 +90,28 @@ impl Processes {
         self.sequences.clear();
         self.detail = detail;
         if programs.is_empty() {
-            if let Some(socket) = &self.socket {
-                let _ = socket.listen(false);
-            }
+            self.stop_listening();
             return;
         }
-        let listening = self.socket.is_some();
         if self.socket.is_none() {
             self.socket = inherited.take().or_else(|| open(detail));
         }
         let changed = self.buffer.size != buffer.size || self.buffer.force != buffer.force;
         self.buffer = *buffer;
         let Some(socket) = &self.socket else { return };
-        if buffer.size > 0 && (!listening || changed) {
+        if buffer.size > 0 && (!self.listening || changed) {
             set_buffer(socket, buffer.size, buffer.force);
         }
-        if let Err(e) = socket.listen(true) {
-            say("Failed to set process event listen", &e);
-            *inherited = None;
-            self.socket = None;
-            return;
-        }
-        if !self.answered {
-            self.answer_until = Some(now + ANSWER);
+        if !self.listening {
+            if let Err(e) = socket.listen(true) {
+                say("Failed to set process event listen", &e);
+                self.socket = None;
+                return;
+            }
+            self.listening = true;
+            if !self.answered {
+                self.answer_until = Some(now + ANSWER);
+            }
         }
         self.count();
         self.table.counted();
@@ -128,12 +129,19 @@ impl Processes {
 
     /// The process stops.
     pub(super) fn stop(&mut self) {
-        if let Some(socket) = self.socket.take().filter(|_| !self.table.is_empty()) {
-            let _ = socket.listen(false);
-        }
+        self.stop_listening();
+        self.socket = None;
         self.table.configure(&[]);
         self.recount_at = None;
         self.answer_until = None;
+    }
+
+    fn stop_listening(&mut self) {
+        if let Some(socket) = self.socket.as_ref().filter(|_| self.listening) {
+            // The process is about to end or not to look any more; news that come nevertheless are passed over.
+            let _ = socket.listen(false);
+        }
+        self.listening = false;
     }
 
     /// When [`Self::handle_timeout`] has something to do.
@@ -190,9 +198,9 @@ impl Processes {
         // Linux 3.10 gave no number for some.
         if message.cpu != u32::MAX {
             let before = self.sequences.insert(message.cpu, message.seq);
-            let missed = before.map_or(0, |b| message.seq.wrapping_sub(b).wrapping_sub(1));
-            if missed != 0 && (self.recount_at.is_none() || self.detail) {
-                let missed = missed.cast_signed();
+            let gap = before.filter(|b| b.wrapping_add(1) != message.seq);
+            if let Some(before) = gap.filter(|_| self.recount_at.is_none() || self.detail) {
+                let missed = i64::from(message.seq) - i64::from(before) - 1;
                 let cpu = message.cpu;
                 log!(Priority::Info, "Missed {missed} messages on CPU {cpu}");
             }
