@@ -1,11 +1,7 @@
 //! `track_process`: ours beside the original on one machine, so that both hear of the same processes. Their log lines must be the same.
 //!
 //! The kernel tells of processes in the first network namespace only, so the daemons start there and go to a namespace each (`-s`).
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::Write as _;

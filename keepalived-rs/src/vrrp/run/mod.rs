@@ -69,25 +69,16 @@ struct Watches {
     signals: Watch,
     sockets: Watch,
     kernel: Watch,
-<<<<<<< HEAD
-    files: Option<Watch>,
     mail: Option<Watch>,
-=======
->>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
 }
 
 impl Watches {
     /// Waits until one of them may have something.
     async fn any(&self, tracking: &Tracking) {
         poll_fn(|cx| {
-<<<<<<< HEAD
-            let mut ready = false;
-            let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
-            for watch in always.into_iter().chain(&self.files).chain(&self.mail) {
-=======
             let mut ready = tracking.poll_ready(cx);
-            for watch in [&self.timer, &self.signals, &self.sockets, &self.kernel] {
->>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
+            let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
+            for watch in always.into_iter().chain(&self.mail) {
                 ready |= watch.poll_read(cx);
             }
             if ready {
@@ -207,19 +198,11 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         signals: Watch::reading(signals)?,
         sockets: Watch::reading(child.sockets.readable())?,
         kernel: Watch::reading(&child.kernel)?,
-<<<<<<< HEAD
-        files: child
-            .tracking
-            .files_readable()
-            .map(Watch::reading)
-            .transpose()?,
         mail: child
             .notifier
             .mail_readable()
             .map(Watch::reading)
             .transpose()?,
-=======
->>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
     };
     let mut armed = None;
     let mut buffer = vec![0; PACKET_LEN];
@@ -245,12 +228,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.packets(&watches.sockets, &mut buffer);
         child.timeout(monotonic_now());
         child.news(&watches.kernel);
-<<<<<<< HEAD
-        child.files(watches.files.as_ref());
-        child.mail(watches.mail.as_ref());
-=======
         child.followed();
->>>>>>> 6f97ce7 (keepalived-rs: track_process: processes counted from /proc and followed by the proc connector; track_bfd follows a pipe)
+        child.mail(watches.mail.as_ref());
         child.signals(&watches.signals, signals);
     }
 }
