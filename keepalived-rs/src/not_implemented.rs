@@ -61,14 +61,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("", "linkbeat_use_polling"),
     ("", "linkbeat_interfaces"),
     ("vrrp_instance", "linkbeat_use_polling"),
-    // VMAC, ipvlan, VRF.
-    ("vrrp_instance", "use_vmac"),
-    ("vrrp_instance", "use_vmac_addr"),
-    ("vrrp_instance", "vmac_xmit_base"),
-    ("vrrp_instance", "use_ipvlan"),
-    ("vrrp_instance", "vrf"),
-    ("global_defs", "vmac_prefix"),
-    ("global_defs", "vmac_addr_prefix"),
     // Firewall entries for addresses that are not accepted, and for VMACs.
     ("vrrp_instance", "no_accept"),
     ("global_defs", "vrrp_iptables"),
@@ -113,9 +105,6 @@ pub type UsedIn = fn(&Model) -> bool;
 #[rustfmt::skip]
 pub static WORDS: &[(&str, Part, UsedIn)] = &[
     ("allow_if_changes in dynamic_interfaces", Part::Parent, |m| m.global.allow_if_changes),
-    ("use_vmac in virtual_ipaddress", Part::Vrrp, |m| {
-        m.vrrp.instances.iter().flat_map(|i| i.vips.iter().chain(&i.evips)).any(|a| a.use_vmac)
-    }),
 ];
 
 /// Command-line options without effect: how they are written.
@@ -249,7 +238,7 @@ mod tests {
             ("", "linkbeat_interfaces"),
             ("global_defs", "random_seed"),
             ("global_defs", "router_id"),
-            ("vrrp_instance", "use_vmac"),
+            ("vrrp_instance", "lvs_sync_daemon_interface"),
             ("vrrp_instance", "interface"),
         ]);
         assert_eq!(
@@ -260,7 +249,7 @@ mod tests {
             of_keywords(&used, Part::Vrrp, |_| false),
             [
                 "WARNING - linkbeat_interfaces: not implemented yet",
-                "WARNING - use_vmac in vrrp_instance: not implemented yet",
+                "WARNING - lvs_sync_daemon_interface in vrrp_instance: not implemented yet",
             ]
         );
     }
@@ -308,7 +297,7 @@ mod tests {
     fn what_a_configuration_uses_is_told() {
         let text = "global_defs {\n dynamic_interfaces allow_if_changes\n max_auto_priority -1\n random_seed 5\n}\n\
             vrrp_instance A {\n interface eth0\n virtual_router_id 1\n\
-            virtual_ipaddress {\n 192.0.2.1 use_vmac\n }\n}\n";
+            virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
         let mut host = conf_parsers::source::FakeHost::with_interfaces(&["eth0"]);
         host.source = conf_parsers::source::MemorySource::one("/k.conf", text);
         let lines = conf_parsers::keepalived::read(&host, "/k.conf", &Default::default());
@@ -324,9 +313,6 @@ mod tests {
                 "WARNING - allow_if_changes in dynamic_interfaces: not implemented yet",
             ]
         );
-        assert_eq!(
-            told(Part::Vrrp),
-            ["WARNING - use_vmac in virtual_ipaddress: not implemented yet",]
-        );
+        assert_eq!(told(Part::Vrrp), Vec::<String>::new());
     }
 }

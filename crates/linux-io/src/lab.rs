@@ -303,7 +303,12 @@ fn lab_links_come_change_and_go() {
     let (a, b) = (lab.a.get(), lab.b.get());
     let mac = net_types::MacAddr([0, 0, 0x5e, 0, 1, 51]);
     let answers = lab.run(|batch| {
-        link::push_new_macvlan(batch, "vrrp.51", a, mac, 0);
+        let new = link::NewMacvlan {
+            mac,
+            group: 0,
+            master: None,
+        };
+        link::push_new_macvlan(batch, "vrrp.51", a, &new);
         link::push_new_simple(batch, "br0", "bridge");
         link::push_set_up(batch, b, false);
     });

@@ -122,6 +122,12 @@ pub struct Interface {
     pub down_delay: Duration,
     /// Pacing of ARP and NA on this interface: position in [`Config::pacing`].
     pub pacing: Option<u16>,
+    /// We make it (VMAC, ipvlan): that it came is said by whoever made it.
+    pub ours: bool,
+    /// We have made it just now: nothing of an earlier run is on it.
+    pub fresh: bool,
+    /// Its state is polled (linkbeat) and counts at once.
+    pub polled: bool,
 }
 
 /// What the kernel says about an interface.
@@ -301,6 +307,8 @@ pub struct Instance {
     pub configured_interface: Option<IfId>,
     /// The interface whose socket adverts use: `interface`, or the configured one with `vmac_xmit_base`.
     pub transmit_interface: Option<IfId>,
+    /// `vrf`: the VRF that unicast without an interface belongs to.
+    pub vrf: Option<IfId>,
     /// Do not go to FAULT when the own interface goes down (`dont_track_primary`).
     pub dont_track_primary: bool,
     /// `state`.

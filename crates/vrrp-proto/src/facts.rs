@@ -286,20 +286,41 @@ impl Router {
             self.links[id.index()].seen_up = false;
         }
         if new.index.is_some() && old.index != new.index {
-            self.say(Notice::InterfaceAdded(id));
+            self.link_came(id, new);
         }
+        let ours = self.config.interfaces[id.index()].ours;
         for (before, after) in [
             (old.v4.map(IpAddr::V4), new.v4.map(IpAddr::V4)),
             (old.v6.map(IpAddr::V6), new.v6.map(IpAddr::V6)),
         ] {
             match (before, after) {
                 (Some(a), None) => self.say(Notice::AddressDeassigned(id, a)),
+                // Who makes an interface gives it its address, and has told of both.
+                (None, Some(_)) if ours && old.index.is_none() => {}
                 (None, Some(a)) => self.say(Notice::AddressAssigned(id, a)),
                 _ => {}
             }
         }
         self.link_flags(now, id, new.up && new.index.is_some());
         self.refresh_users(now, id);
+    }
+
+    /// An interface is there, or another one of its name.
+    fn link_came(&mut self, id: IfId, new: LinkFacts) {
+        if self.config.interfaces[id.index()].ours {
+            return;
+        }
+        self.say(Notice::InterfaceAdded(id));
+        if new.up {
+            return;
+        }
+        for instance in self.ids() {
+            let config = &self.config.instances[instance.index()];
+            let below = config.configured_interface == Some(id) && config.interface != Some(id);
+            if below && !config.dont_track_primary {
+                self.say_of(instance, InstanceNotice::BaseDown(id));
+            }
+        }
     }
 
     /// The kernel's up or down, before the delays.
@@ -323,7 +344,7 @@ impl Router {
         } else {
             interface.down_delay
         };
-        if link.seen_up && !delay.is_zero() {
+        if link.seen_up && !delay.is_zero() && !interface.polled {
             self.timers.set(Timer::Link(id), now + delay);
             self.say(Notice::LinkDelayed {
                 interface: id,
@@ -352,7 +373,12 @@ impl Router {
         link.flags = self.config.interfaces[id.index()].link.flags;
         link.seen_up |= up;
         if say {
-            self.say(Notice::Link(id, up));
+            let polled = self.config.interfaces[id.index()].polled;
+            self.say(if polled {
+                Notice::Linkbeat(id, up)
+            } else {
+                Notice::Link(id, up)
+            });
         }
         if up {
             self.refresh_users(now, id);

@@ -18,6 +18,8 @@ pub enum Notice {
     GroupMemberFault(GroupId, InstanceId),
     /// `Netlink reports NAME up` or `down`.
     Link(IfId, bool),
+    /// `Linkbeat reports NAME up` or `down`: its state is polled.
+    Linkbeat(IfId, bool),
     /// `Delay timer for NAME cancelled`.
     LinkDelayCancelled(IfId),
     /// `NAME: Adding flags change from 0xF to 0xG delay by µs`: the change counts after the delay.
@@ -110,6 +112,8 @@ pub enum InstanceNotice {
     FaultFile(TrackerId, i32),
     /// `(N) entering FAULT state (tracked process P quorum not achieved)`
     FaultProcess(TrackerId),
+    /// `(N) interface I is down`: the interface below the VMAC has come, but is not up yet.
+    BaseDown(IfId),
     /// `(N) entering FAULT state (no IPv4 address for interface)`
     FaultNoAddress {
         /// IPv6 instead of IPv4.

@@ -473,6 +473,7 @@ fn socket_for(config: &Instance, all: &Config) -> Socket {
     Socket {
         family: config.family,
         interface: config.transmit_interface,
+        vrf: config.vrf,
         group,
         ah: matches!(config.auth, Auth::Ah(_)),
         unicast_source,
@@ -495,6 +496,7 @@ pub(crate) fn drop_dangling(config: &mut Config) {
         instance.interface = instance.interface.filter(there);
         instance.configured_interface = instance.configured_interface.filter(there);
         instance.transmit_interface = instance.transmit_interface.filter(there);
+        instance.vrf = instance.vrf.filter(there);
         instance.addresses.retain(|a| there(&a.interface));
         instance.excluded.retain(|a| there(&a.interface));
         for route in &mut instance.routes {

@@ -29,7 +29,10 @@ impl Router {
         self.open_announcers();
         for id in self.ids() {
             let there = match self.config.instances[id.index()].interface {
-                Some(i) => self.config.interfaces[i.index()].link.index.is_some(),
+                Some(i) => {
+                    let interface = &self.config.interfaces[i.index()];
+                    interface.link.index.is_some() && !interface.fresh
+                }
                 None => true,
             };
             if there {

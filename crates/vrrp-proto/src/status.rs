@@ -120,6 +120,8 @@ pub struct Socket {
     pub family: Family,
     /// The interface it is bound to.
     pub interface: Option<IfId>,
+    /// The VRF it is bound to, without an interface.
+    pub vrf: Option<IfId>,
     /// The group it joins; `None` for unicast.
     pub group: Option<IpAddr>,
     /// Packets have an authentication header (IP protocol 51) instead of plain VRRP (112).

@@ -50,6 +50,14 @@ impl Display for Line<'_> {
                     if *up { "up" } else { "down" }
                 )
             }
+            Notice::Linkbeat(id, up) => {
+                write!(
+                    f,
+                    "Linkbeat reports {} {}",
+                    r.interface_name(*id),
+                    if *up { "up" } else { "down" }
+                )
+            }
             Notice::LinkDelayCancelled(id) => {
                 write!(f, "Delay timer for {} cancelled", r.interface_name(*id))
             }
@@ -152,6 +160,9 @@ fn instance(f: &mut Formatter<'_>, r: &Router, name: &str, n: &InstanceNotice) -
             "({name}) entering FAULT state (tracked process {} quorum not achieved)",
             r.tracker_name(*t)
         ),
+        InstanceNotice::BaseDown(i) => {
+            write!(f, "({name}) interface {} is down", r.interface_name(*i))
+        }
         InstanceNotice::FaultNoAddress { v6 } => write!(
             f,
             "({name}) entering FAULT state (no IPv{} address for interface)",

@@ -12,7 +12,7 @@ use linux_io::timer::monotonic_now;
 use linux_io::users;
 use net_types::{Family, Instant};
 use netlink_wire::Link;
-use netlink_wire::link::Kind;
+use netlink_wire::link::{IPVLAN_F_PRIVATE, IPVLAN_F_VEPA, Kind};
 use vrrp_proto::config::{Track, TrackSource, TrackerState, VirtualAddress};
 use vrrp_proto::status::{FaultReason, Status};
 use vrrp_proto::{GroupId, IfId, InstanceId, Object, Router, SocketId, State};
@@ -22,11 +22,12 @@ use super::interfaces::Interfaces;
 use super::kernel::Kernel;
 use super::sockets::Sockets;
 use super::track::Tracking;
+use super::vmac::Vmacs;
 use crate::child::Context;
 use crate::text;
 use crate::text::dump::snapshot::{
-    Above, AddressNow, Faults, GroupNow, InstanceNow, InterfaceNow, ProcessNow, Snapshot,
-    SocketNow, WallTime,
+    Above, AddressNow, ArpSettings, Faults, GroupNow, InstanceNow, InterfaceNow, ProcessNow,
+    Snapshot, SocketNow, WallTime,
 };
 use crate::text::dump::{json, stats, vrrp_data};
 use crate::{dump_name, paths};
@@ -39,6 +40,7 @@ pub(super) struct Sources<'a> {
     pub(super) sockets: &'a Sockets,
     pub(super) kernel: &'a Kernel,
     pub(super) tracking: &'a Tracking,
+    pub(super) vmacs: &'a Vmacs,
     pub(super) announcer: Option<&'a Announcer>,
     /// The socket's configured receive buffer.
     pub(super) receive_buffer: &'a dyn Fn(SocketId) -> u32,
@@ -160,15 +162,19 @@ impl Sources<'_> {
                 .iter()
                 .map(|a| AddressNow {
                     dev: self.name(a.interface),
-                    base_dev: None,
+                    base_dev: self.base_name(a.interface),
                     set: self.router.is_set(id, Object::Address(a.object)),
                     nftables_set: false,
                 })
                 .collect()
         };
-        let index = s
-            .config
-            .interface
+        let below = s.config.transmit_interface != s.config.interface;
+        let scope = if below {
+            s.config.transmit_interface
+        } else {
+            s.config.interface
+        };
+        let index = scope
             .and_then(|i| self.kernel.interfaces.facts(i))
             .and_then(|f| f.index);
         let mut faults = Faults::default();
@@ -209,7 +215,7 @@ impl Sources<'_> {
             highest_other_priority: s.config.timer_expired_backup.unwrap_or(0),
             faults,
             scripts_init: self.waits_for(&s.config.tracks),
-            vmac_up: false,
+            vmac_up: self.is_made(s.config.interface),
             vip_set: s.holding,
             sockets: self
                 .router
@@ -271,7 +277,7 @@ impl Sources<'_> {
                 .and_then(|s| s.interface)
                 .and_then(|i| self.name(i))
                 .unwrap_or_default(),
-            vrf: None,
+            vrf: socket.and_then(|s| s.vrf).and_then(|v| self.name(v)),
             family: socket.map_or(Family::V4, |s| s.family),
             ah: socket.is_some_and(|s| s.ah),
             unicast_source: socket.and_then(|s| s.unicast_source),
@@ -283,24 +289,14 @@ impl Sources<'_> {
     fn interface(&self, link: &Link, clock: &Clock) -> InterfaceNow {
         let interfaces: &Interfaces = &self.kernel.interfaces;
         let (v4, v6) = interfaces.addresses(link.index);
-        let above = link
-            .lower
-            .filter(|_| !link.lower_elsewhere)
-            .and_then(|l| interfaces.by_index(l));
-        let above = above.and_then(|base| {
-            let (kind, mode) = match &link.kind {
-                Kind::Macvlan { mode: 1 } => ("VMAC", "private"),
-                Kind::Macvlan { .. } => ("VMAC", "other"),
-                Kind::Ipvlan => ("IPVLAN", "L2"),
-                _ => return None,
-            };
-            Some(Above {
-                kind,
-                mode: mode.to_owned(),
-                base: base.name.to_string(),
-                base_flags: base.flags,
-            })
-        });
+        let above = above(interfaces, link);
+        let before = self.vmacs.before(link.index);
+        let arp = ArpSettings {
+            users: before.map_or(0, |b| b.users),
+            ignore: before.map_or(link.settings.arp_ignore, |b| b.arp_ignore),
+            filter: before.map_or(link.settings.arp_filter, |b| b.arp_filter),
+            rp_filter: self.vmacs.rp_filter(link.index),
+        };
         InterfaceNow {
             name: link.name.to_string(),
             index: link.index,
@@ -318,6 +314,9 @@ impl Sources<'_> {
             seen_up: link.is_up(),
             group: link.group,
             above,
+            ours: self.vmacs.is_ours(&link.name),
+            arp,
+            promote_secondaries: (link.settings.promote_secondaries, 0),
             mtu: link.mtu,
             hardware_type: link.hw_type,
             vrf_table: match link.kind {
@@ -359,9 +358,67 @@ impl Sources<'_> {
             .collect()
     }
 
+    /// The interface below one that we made.
+    fn base_name(&self, id: IfId) -> Option<String> {
+        let interfaces = &self.kernel.interfaces;
+        let link = interfaces.link(id)?;
+        let below = link.base().filter(|_| link.kind.is_mac_or_ip_vlan())?;
+        Some(interfaces.by_index(below)?.name.to_string())
+    }
+
+    fn is_made(&self, id: Option<IfId>) -> bool {
+        let name = id.and_then(|i| self.kernel.interfaces.name(i));
+        name.is_some_and(|n| self.vmacs.is_ours(n))
+    }
+
     fn name(&self, id: IfId) -> Option<String> {
         self.kernel.interfaces.name(id).map(str::to_owned)
     }
+}
+
+/// What a macvlan or ipvlan stands on.
+fn above(interfaces: &Interfaces, link: &Link) -> Option<Above> {
+    let (kind, mode) = match &link.kind {
+        Kind::Macvlan { mode } | Kind::Macvtap { mode } => {
+            let mode = match mode {
+                1 => "private",
+                2 => "vepa",
+                4 => "bridge",
+                8 => "passthru",
+                16 => "source",
+                _ => "unknown",
+            };
+            ("VMAC", mode.to_owned())
+        }
+        Kind::Ipvlan { mode, flags } => {
+            let layer = match mode {
+                0 => "L2",
+                1 => "L3",
+                2 => "L3S",
+                _ => "unknown mode",
+            };
+            let port = if flags & IPVLAN_F_PRIVATE != 0 {
+                "private"
+            } else if flags & IPVLAN_F_VEPA != 0 {
+                "vepa"
+            } else {
+                "bridge"
+            };
+            ("IPVLAN", format!("{layer} {port}"))
+        }
+        _ => return None,
+    };
+    let base = link.base().and_then(|l| interfaces.by_index(l));
+    Some(Above {
+        kind,
+        mode,
+        elsewhere: match (base, link.lower, link.lower_netns) {
+            (None, Some(index), Some(netns)) => Some((index, netns)),
+            _ => None,
+        },
+        base: base.map(|b| b.name.to_string()),
+        base_flags: base.map_or(0, |b| b.flags),
+    })
 }
 
 /// One moment on both clocks.

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use daemon_rt::log;
+use daemon_rt::log::Priority;
 use net_types::IfIndex;
 use netlink_wire::address::F_TENTATIVE;
 use netlink_wire::link::Kind;
@@ -37,6 +39,10 @@ pub struct Interfaces {
     links: BTreeMap<u32, Entry>,
     /// In the order of [`IfId`].
     watched: Vec<Watched>,
+    /// Names of those that we make. Theirs is their own state: what they stand on is looked at by itself.
+    ours: Vec<Box<str>>,
+    /// Interfaces whose state is polled: the kernel's word about it does not count. Up, if known.
+    polled: BTreeMap<Box<str>, bool>,
 }
 
 impl Interfaces {
@@ -69,12 +75,44 @@ impl Interfaces {
         }
     }
 
+    /// Makes these the names of interfaces of our own.
+    pub fn set_ours(&mut self, names: Vec<Box<str>>) {
+        self.ours = names;
+    }
+
+    /// Whether an interface of that name is one that we make.
+    pub fn is_made_by_us(&self, name: &str) -> bool {
+        self.ours.iter().any(|n| **n == *name)
+    }
+
+    /// Makes these the interfaces whose state is polled, and whether they are up.
+    pub fn set_polled(&mut self, polled: BTreeMap<Box<str>, bool>) {
+        self.polled = polled;
+    }
+
+    /// A polled interface was looked at. Nothing happens for others.
+    pub fn polled(&mut self, name: &str, up: bool) {
+        if let Some(state) = self.polled.get_mut(name) {
+            *state = up;
+        }
+    }
+
     /// The interface of that name.
     pub fn by_name(&self, name: &str) -> Option<&Link> {
         self.links
             .values()
             .map(|e| &e.link)
             .find(|l| &*l.name == name)
+    }
+
+    /// Whether the interface of that name is up, and what it stands on too.
+    pub fn carries(&self, name: &str) -> bool {
+        let Some(link) = self.by_name(name) else {
+            return false;
+        };
+        let below = link.base().filter(|_| link.kind.is_mac_or_ip_vlan());
+        let below = below.and_then(|index| self.by_index(index));
+        self.is_up(link) && below.is_none_or(Link::is_up)
     }
 
     /// The interface of that number.
@@ -125,6 +163,14 @@ impl Interfaces {
                     v4: Vec::new(),
                     v6: Vec::new(),
                 });
+                if entry.link.name != link.name {
+                    log!(
+                        Priority::Info,
+                        "Interface name has changed from {} to {}",
+                        entry.link.name,
+                        link.name
+                    );
+                }
                 entry.link.clone_from(link);
                 true
             }
@@ -190,11 +236,13 @@ impl Interfaces {
     }
 
     fn is_up(&self, link: &Link) -> bool {
-        let stacked = matches!(
-            link.kind,
-            Kind::Macvlan { .. } | Kind::Ipvlan | Kind::Vlan { .. }
-        );
-        let lower = link.lower.filter(|_| stacked && !link.lower_elsewhere);
+        if let Some(up) = self.polled.get(&link.name) {
+            return *up;
+        }
+        let stacked = link.kind.is_mac_or_ip_vlan() || matches!(link.kind, Kind::Vlan { .. });
+        let lower = link
+            .base()
+            .filter(|_| stacked && !self.is_made_by_us(&link.name));
         let lower = lower.and_then(|index| self.by_index(index));
         link.is_up() && lower.is_none_or(Link::is_up)
     }
@@ -218,7 +266,7 @@ mod tests {
     use super::*;
     use crate::vrrp::objects::AddressObject;
     use netlink_wire::LinkAddr;
-    use netlink_wire::link::{IFF_RUNNING, IFF_UP};
+    use netlink_wire::link::{DevConf, IFF_RUNNING, IFF_UP};
 
     fn link(index: u32, name: &str, flags: u32) -> Link {
         Link {
@@ -231,7 +279,8 @@ mod tests {
             broadcast: LinkAddr::new(&[0xff; 6]).unwrap(),
             mtu: 1500,
             lower: None,
-            lower_elsewhere: false,
+            lower_netns: None,
+            settings: DevConf::default(),
             master: None,
             kind: Kind::Physical,
             operstate: 6,

@@ -88,6 +88,9 @@ pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowere
                 up_delay: micros(written.map_or(0, |w| w.up_delay)),
                 down_delay: micros(written.map_or(0, |w| w.down_delay)),
                 pacing: group.or_else(|| own_pacing(model, &mut pacing)),
+                ours: is_made(model, &name),
+                fresh: false,
+                polled: false,
                 name,
             }
         })
@@ -146,7 +149,10 @@ impl Lowering<'_> {
             Some(WrittenVersion::V3) => Version::V3,
             Some(WrittenVersion::V2) | None => Version::V2,
         };
-        let interface = i.interface.as_ref().and_then(|name| self.interface(name));
+        let configured = i.interface.as_ref().and_then(|name| self.interface(name));
+        let made = i.vmac_name().and_then(|name| self.interface(name));
+        let interface = made.or(configured);
+        let vrf = i.vrf.as_ref().and_then(|name| self.interface(name));
         let destination = if i.unicast {
             let peer = |p: &conf_parsers::keepalived::model::vrrp_instance::UnicastPeer| Peer {
                 address: p.address.value,
@@ -201,8 +207,13 @@ impl Lowering<'_> {
             family,
             version,
             interface,
-            configured_interface: interface,
-            transmit_interface: interface,
+            configured_interface: configured,
+            transmit_interface: if i.vmac_xmit_base {
+                configured
+            } else {
+                interface
+            },
+            vrf,
             dont_track_primary: i.dont_track_primary,
             wanted: match i.state {
                 Some(WantState::Master) => Wanted::Master,
@@ -265,9 +276,7 @@ impl Lowering<'_> {
     fn addresses(&mut self, i: &VrrpInstance, lines: &[Address]) -> Vec<VirtualAddress> {
         let mut found = Vec::with_capacity(lines.len());
         for line in lines {
-            // Without VMACs an address goes to the interface of its line, else to the instance's.
-            let written = line.dev.as_ref().or(i.interface.as_ref());
-            let Some(name) = written.map(|n| n.value.clone()) else {
+            let Some(name) = i.address_interface(line).map(Box::<str>::from) else {
                 let (name, address) = (&i.name.value, line.prefix.addr);
                 self.warnings
                     .push(format!("({name}) no interface for address {address}"));
@@ -484,6 +493,15 @@ fn address_text(line: &Address, device: &str) -> Box<str> {
         nftables_set: false,
     };
     print_address(line, &state).into()
+}
+
+/// Whether the interface is one that we make.
+fn is_made(model: &Model, name: &str) -> bool {
+    model
+        .vrrp
+        .instances
+        .iter()
+        .any(|i| i.vmac_name() == Some(name) || i.address_vmacs.iter().any(|v| *v.name == *name))
 }
 
 fn micros(n: u32) -> Duration {

@@ -26,6 +26,7 @@ mod process;
 mod run;
 pub mod sockets;
 mod track;
+pub mod vmac;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;

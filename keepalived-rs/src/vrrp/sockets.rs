@@ -71,10 +71,12 @@ impl Sockets {
         let mut old = std::mem::take(&mut self.pairs);
         for (at, want) in wanted.iter().enumerate() {
             let id = SocketId(u16::try_from(at).unwrap_or(u16::MAX));
-            let link = want.interface.and_then(|i| interfaces.link(i));
+            let link = want.interface.or(want.vrf);
+            let link = link.and_then(|i| interfaces.link(i));
             let index = link.map_or(0, |l| l.index);
             // Without its interface a socket is of no use.
-            let possible = want.interface.is_none() || link.is_some();
+            let needs = want.interface.or(want.vrf);
+            let possible = needs.is_none() || link.is_some();
             let fits = |p: &Pair| p.wanted == *want && p.index == index && p.receiver.is_some();
             let kept = old.iter().position(fits).filter(|_| possible);
             let pair = match kept {
@@ -237,11 +239,16 @@ fn open(
         // The source of a unicast instance is not known yet.
         (None, None) => return pair,
     };
-    let device = link.and_then(device_of);
-    let master = link
+    // Without an interface the link is the VRF itself.
+    let own = link.filter(|_| want.interface.is_some());
+    let device = own.and_then(device_of);
+    let master = own
         .and_then(|l| l.master)
         .and_then(|m| interfaces.by_index(m));
-    let vrf = master.filter(|m| matches!(m.kind, netlink_wire::link::Kind::Vrf { .. }));
+    let vrf = match want.interface {
+        Some(_) => master.filter(|m| matches!(m.kind, netlink_wire::link::Kind::Vrf { .. })),
+        None => link,
+    };
     let spec = Spec {
         protocol: protocol(want),
         channel,

@@ -32,6 +32,9 @@ pub fn interface(name: &str, host: u8) -> Interface {
         up_delay: Duration::ZERO,
         down_delay: Duration::ZERO,
         pacing: None,
+        ours: false,
+        fresh: false,
+        polled: false,
     }
 }
 
@@ -44,6 +47,7 @@ pub fn instance(name: &str, vrid: u8, priority: u8) -> Instance {
         interface: Some(IfId(0)),
         configured_interface: Some(IfId(0)),
         transmit_interface: Some(IfId(0)),
+        vrf: None,
         dont_track_primary: false,
         wanted: Wanted::Backup,
         priority,

@@ -63,7 +63,10 @@ fn interface(out: &mut String, model: &Model, i: &InterfaceNow) {
     addresses(out, i);
     let f = i.flags;
     let mut state = format!("{}UP, {}RUNNING", not(f, IFF_UP), not(f, IFF_RUNNING));
-    let base_down = i.above.as_ref().is_some_and(|a| a.base_flags & IFF_UP == 0);
+    let base_down = i
+        .above
+        .as_ref()
+        .is_some_and(|a| a.base.is_some() && a.base_flags & IFF_UP == 0);
     for (shown, text) in [
         (f & IFF_BROADCAST == 0, ", no broadcast"),
         (f & IFF_LOOPBACK != 0, ", loopback"),
@@ -97,11 +100,23 @@ fn interface(out: &mut String, model: &Model, i: &InterfaceNow) {
     line!(out, "   Group = {}", i.group);
     if let Some(a) = &i.above {
         let (up, running) = (not(a.base_flags, IFF_UP), not(a.base_flags, IFF_RUNNING));
-        let (kind, mode, base) = (a.kind, &a.mode, &a.base);
-        line!(
-            out,
-            "   {kind} type {mode}, underlying interface = {base}, state = {up}UP, {running}RUNNING"
-        );
+        let (kind, mode) = (a.kind, &a.mode);
+        // Without the interface below, the original leaves the ipvlan's layer out.
+        let port = mode.rsplit(' ').next().unwrap_or(mode);
+        match (&a.base, a.elsewhere) {
+            (Some(base), _) => line!(
+                out,
+                "   {kind} type {mode}, underlying interface = {base}, state = {up}UP, {running}RUNNING"
+            ),
+            (None, Some((index, netns))) => line!(
+                out,
+                "   {kind} type {port}, underlying ifindex = {index}, netns id = {netns}"
+            ),
+            (None, None) => line!(
+                out,
+                "   {kind} type {port}, underlying interface in different namespace"
+            ),
+        }
     }
     if i.ours {
         line!(out, "   I/f created by keepalived");

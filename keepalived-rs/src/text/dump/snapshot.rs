@@ -313,8 +313,10 @@ pub struct Above {
     pub kind: &'static str,
     /// `private`, `L2 bridge`, …
     pub mode: String,
-    /// Interface below.
-    pub base: String,
+    /// Interface below, if it is in this namespace.
+    pub base: Option<String>,
+    /// Its index in another namespace, and that namespace's number.
+    pub elsewhere: Option<(u32, i32)>,
     /// Its `IFF_*`.
     pub base_flags: u32,
 }

@@ -265,7 +265,8 @@ fn interface_of(name: &str, block: &[&str]) -> InterfaceNow {
         Some(Above {
             kind,
             mode: mode.to_owned(),
-            base: base.to_owned(),
+            base: Some(base.to_owned()),
+            elsewhere: None,
             base_flags: flags_of(state),
         })
     });

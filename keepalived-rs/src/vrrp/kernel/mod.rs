@@ -6,6 +6,7 @@
 //! ```
 //! Answers to: keepalived 2.3.3 core/keepalived_netlink.c (log lines, which refusals are none, whose removals count).
 
+mod links;
 mod news;
 mod queue;
 mod text;
@@ -72,6 +73,8 @@ pub struct Kernel {
     echoes: BTreeMap<u32, u32>,
     /// Static objects, which are put back when they go, with their text for the log.
     statics: BTreeMap<Object, Box<str>>,
+    /// Found by [`Kernel::catch_up`], not yet told.
+    held: Vec<KernelEvent>,
     buffer: Box<[u8]>,
 }
 
@@ -105,6 +108,7 @@ impl Kernel {
             set: BTreeMap::new(),
             echoes: BTreeMap::new(),
             statics: BTreeMap::new(),
+            held: Vec::new(),
             buffer: vec![0; DATAGRAM_LEN].into_boxed_slice(),
         };
         kernel.watch_tables()?;

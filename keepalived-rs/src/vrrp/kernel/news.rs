@@ -66,6 +66,16 @@ impl Kernel {
             self.interfaces
                 .take_changes(|id, facts| events.push(KernelEvent::Link(id, facts)));
         }
+        self.take_objects(event, cause, events);
+    }
+
+    /// What the news mean for the objects that are set.
+    pub(super) fn take_objects(
+        &mut self,
+        event: &Event,
+        cause: Option<u32>,
+        events: &mut Vec<KernelEvent>,
+    ) {
         match event {
             Event::AddressGone(address) => self.address_gone(address, cause, events),
             _ if cause.is_some() => {}

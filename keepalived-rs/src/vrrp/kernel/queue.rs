@@ -183,7 +183,7 @@ impl Kernel {
             (Object::Address(n), Errno::ENODEV) => {
                 // A link that is down may be about to vanish.
                 let name = self.objects.address(n).map(|o| &*o.interface);
-                request.leftover || !name.is_some_and(|n| self.interfaces.facts_by_name(n).up)
+                request.leftover || !name.is_some_and(|n| self.interfaces.carries(n))
             }
             (Object::Rule(_), Errno::ENOENT) => request.leftover,
             _ => false,

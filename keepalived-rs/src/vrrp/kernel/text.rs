@@ -3,6 +3,7 @@
 use net_types::{Family, Prefix};
 use netlink_wire::Route;
 use netlink_wire::address::{RTM_DELADDR, RTM_NEWADDR};
+use netlink_wire::link::{RTM_DELLINK, RTM_NEWLINK};
 use netlink_wire::route::{RTM_DELROUTE, RTM_NEWROUTE};
 use netlink_wire::rule::{RTM_DELRULE, RTM_NEWRULE};
 use nix::errno::Errno;
@@ -32,6 +33,8 @@ pub(super) const fn kind_of(object: Object, add: bool) -> u16 {
 
 pub(super) const fn name_of(kind: u16) -> &'static str {
     match kind {
+        RTM_NEWLINK => "RTM_NEWLINK",
+        RTM_DELLINK => "RTM_DELLINK",
         RTM_NEWADDR => "RTM_NEWADDR",
         RTM_DELADDR => "RTM_DELADDR",
         RTM_NEWROUTE => "RTM_NEWROUTE",

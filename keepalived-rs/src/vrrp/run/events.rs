@@ -30,6 +30,9 @@ pub(super) fn none_is_wait<T>(something: impl Fn(&T) -> bool) -> impl Fn(T) -> i
     }
 }
 
+/// How often one round of news may lead to another: making an interface takes one.
+const ATTEND_AT_ONCE: usize = 8;
+
 impl Child<'_> {
     /// Packets that wait, a few of each socket.
     pub(super) fn packets(&mut self, watch: &Watch, buffer: &mut [u8]) {
@@ -86,6 +89,25 @@ impl Child<'_> {
             }
         }
         let now = monotonic_now();
+        self.kernel_events(now, events);
+        self.attend_links(now);
+    }
+
+    /// Interfaces that we make may need something after news; that makes more news.
+    pub(super) fn attend_links(&mut self, now: Instant) {
+        for _ in 0..ATTEND_AT_ONCE {
+            self.vmacs.attend(&mut self.kernel);
+            let events = self.kernel.told();
+            if events.is_empty() {
+                break;
+            }
+            self.kernel_events(now, events);
+        }
+        // Whoever keeps firewall entries has seen to them by now.
+        drop(self.vmacs.take_news());
+    }
+
+    fn kernel_events(&mut self, now: Instant, events: Vec<KernelEvent>) {
         for event in events {
             match event {
                 KernelEvent::Link(id, facts) => {
@@ -193,6 +215,7 @@ impl Child<'_> {
             sockets: &self.sockets,
             kernel,
             tracking: &self.tracking,
+            vmacs: &self.vmacs,
             announcer: self.announcer.as_ref(),
             receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
         });

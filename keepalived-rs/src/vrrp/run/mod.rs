@@ -46,6 +46,7 @@ use super::objects::Objects;
 use super::process;
 use super::sockets::Sockets;
 use super::track::Tracking;
+use super::vmac::Vmacs;
 use crate::child::Context;
 use crate::config::parse_child;
 use crate::host::System;
@@ -114,6 +115,7 @@ struct Child<'a> {
     notifier: Notifier,
     tracking: Tracking,
     statics: Vec<Static>,
+    vmacs: Vmacs,
     /// Interfaces whose `promote_secondaries` we have set.
     promoted: Vec<Box<str>>,
     /// Objects that the kernel would not take, until the core knows.
@@ -152,7 +154,15 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     }
     let model = outcome.model;
     let mut tracking = Tracking::new();
-    let (config, statics) = prepare(&model, &mut kernel, context, &mut tracking, false)?;
+    let mut vmacs = Vmacs::new(context.options.log_detail > 0);
+    let (config, statics) = prepare(
+        &model,
+        &mut kernel,
+        context,
+        &mut tracking,
+        &mut vmacs,
+        false,
+    )?;
     process::apply(&model.global.vrrp);
     let now = monotonic_now();
     let detail = context.options.log_detail > 0;
@@ -171,6 +181,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         tracking,
         model,
         statics,
+        vmacs,
         promoted: Vec::new(),
         refused: Vec::new(),
         done: None,
@@ -179,7 +190,6 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         firewall_missed: false,
         igmp: LocalIgmp::new(disable_igmp),
     };
-    child.say_addresses(child.router.config());
     child.take_lanes();
     child.dump_configuration();
     child.refresh_sockets();
@@ -285,6 +295,9 @@ impl Child<'_> {
         self.notifier.close_fifos(now);
         self.demote_secondaries(|_| false);
         self.igmp.restore();
+        if !self.router.config().global.keep_on_exit {
+            self.vmacs.remove_all(&mut self.kernel);
+        }
         Some(status)
     }
 

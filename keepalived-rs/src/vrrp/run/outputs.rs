@@ -13,6 +13,39 @@ use super::buffers::receive_buffer;
 use super::{Child, Lane, OBJECTS_AT_ONCE};
 use crate::text;
 use crate::vrrp::garp::Announcer;
+use crate::vrrp::interfaces::Interfaces;
+
+/// What each instance's own interface sends from.
+pub(super) fn say_addresses(config: &Config, interfaces: &Interfaces) {
+    // Interfaces that someone tracks already have no line.
+    let mut known = vec![false; config.interfaces.len()];
+    let mut meet = |id: IfId| {
+        known
+            .get_mut(id.index())
+            .is_some_and(|known| !std::mem::replace(known, true))
+    };
+    for instance in &config.instances {
+        let own = instance.configured_interface.filter(|own| meet(*own));
+        for track in &instance.tracks {
+            if let TrackSource::Interface(id) = track.source {
+                meet(id);
+            }
+        }
+        let Some(interface) = own.and_then(|own| config.interfaces.get(own.index())) else {
+            continue;
+        };
+        let link = interfaces.facts_by_name(&interface.name);
+        let v4 = link.v4.map(IpAddr::V4);
+        let v6 = link.v6.map(IpAddr::V6);
+        for address in v4.into_iter().chain(v6) {
+            log!(
+                Priority::Info,
+                "Assigned address {address} for interface {}",
+                interface.name
+            );
+        }
+    }
+}
 
 impl Child<'_> {
     /// Does what the core says, in its order.
@@ -142,40 +175,6 @@ impl Child<'_> {
                 }
             }
             _ => text::log::notice(&self.router, notice, self.detail),
-        }
-    }
-
-    /// What each instance's own interface sends from.
-    pub(super) fn say_addresses(&self, config: &Config) {
-        if !self.detail {
-            return;
-        }
-        // Interfaces that someone tracks already have no line.
-        let mut known = vec![false; config.interfaces.len()];
-        let mut meet = |id: IfId| {
-            known
-                .get_mut(id.index())
-                .is_some_and(|known| !std::mem::replace(known, true))
-        };
-        for instance in &config.instances {
-            let own = instance.configured_interface.filter(|own| meet(*own));
-            for track in &instance.tracks {
-                if let TrackSource::Interface(id) = track.source {
-                    meet(id);
-                }
-            }
-            let Some(interface) = own.and_then(|own| config.interfaces.get(own.index())) else {
-                continue;
-            };
-            let v4 = interface.link.v4.map(IpAddr::V4);
-            let v6 = interface.link.v6.map(IpAddr::V6);
-            for address in v4.into_iter().chain(v6) {
-                log!(
-                    Priority::Info,
-                    "Assigned address {address} for interface {}",
-                    interface.name
-                );
-            }
         }
     }
 

@@ -12,6 +12,7 @@ use vrrp_proto::config::Config;
 use vrrp_proto::{Input, Object};
 
 use super::Child;
+use super::outputs::say_addresses;
 use crate::child::Context;
 use crate::config::parse_child;
 use crate::not_implemented;
@@ -19,6 +20,7 @@ use crate::text;
 use crate::vrrp::kernel::Kernel;
 use crate::vrrp::lower::{Lowered, Static, Switches, lower};
 use crate::vrrp::track::Tracking;
+use crate::vrrp::vmac::Vmacs;
 use crate::vrrp::{EXIT_FATAL, process};
 
 /// Lowers the model and fills in what the kernel says.
@@ -27,6 +29,7 @@ pub(super) fn prepare(
     kernel: &mut Kernel,
     context: &mut Context,
     tracking: &mut Tracking,
+    vmacs: &mut Vmacs,
     reload: bool,
 ) -> io::Result<(Config, Vec<Static>)> {
     let switches = Switches {
@@ -42,12 +45,27 @@ pub(super) fn prepare(
         log!(Priority::Warning, "{line}");
     }
     kernel.watch_tables()?;
+    // What is told from here on is in the tables already.
+    kernel.catch_up();
     kernel.read_interfaces()?;
+    if context.options.log_detail > 0 {
+        say_addresses(&config, &kernel.interfaces);
+    }
+    vmacs.apply(&model.vrrp, kernel);
+    if context.options.log_detail > 0 {
+        for (name, address) in vmacs.addresses(kernel) {
+            log!(
+                Priority::Info,
+                "Assigned address {address} for interface {name}"
+            );
+        }
+    }
     kernel
         .interfaces
         .watch(config.interfaces.iter().map(|i| &*i.name));
     for interface in &mut config.interfaces {
         interface.link = kernel.interfaces.facts_by_name(&interface.name);
+        interface.fresh = vmacs.is_fresh(&interface.name);
     }
     tracking.configure(monotonic_now(), model, &mut config, reload, context);
     Ok((config, statics))
@@ -92,6 +110,7 @@ impl Child<'_> {
             &mut self.kernel,
             self.context,
             &mut self.tracking,
+            &mut self.vmacs,
             true,
         ) {
             Ok(prepared) => prepared,
@@ -109,10 +128,11 @@ impl Child<'_> {
         self.remove_old_statics(&old);
         self.promote_secondaries();
         self.tell_parent = true;
-        self.say_addresses(&config);
         self.notifier
             .open_fifos(&self.model.global, monotonic_now());
         self.feed(monotonic_now(), Input::Reconfigure(Box::new(config)));
+        self.vmacs.drop_retired(&mut self.kernel);
+        self.attend_links(monotonic_now());
         self.tracking.start(monotonic_now());
         self.add_statics();
         self.forget_unused();

@@ -38,6 +38,7 @@ fn pair_of_links() {
 
 fn socket(interface: u16) -> Socket {
     Socket {
+        vrf: None,
         family: Family::V6,
         interface: Some(IfId(interface)),
         group: Some("ff02::12".parse().unwrap()),

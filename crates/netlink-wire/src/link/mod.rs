@@ -12,9 +12,18 @@ use core::fmt;
 
 use net_types::MacAddr;
 
-use crate::framing::{Batch, F_ACK, F_CREATE, F_EXCL};
-use crate::nla::{Attrs, Writer};
+use crate::nla::Attrs;
 use crate::read;
+
+mod devconf;
+mod request;
+
+pub use devconf::{DevConf, Setting};
+pub use request::{
+    NewMacvlan, push_delete, push_new_ipvlan, push_new_macvlan, push_new_simple, push_new_veth,
+    push_no_link_local, push_set_group, push_set_master, push_set_up, push_settings,
+    push_update_macvlan,
+};
 
 /// `RTM_NEWLINK`
 pub const RTM_NEWLINK: u16 = 16;
@@ -39,10 +48,10 @@ const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_FLAGS: u16 = 2;
 const IFLA_VLAN_ID: u16 = 1;
 const IFLA_VRF_TABLE: u16 = 1;
-const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
-const AF_INET6: u16 = 10;
 const HEADER_LEN: usize = 16;
 
 /// `IFF_UP`: the operator wants it up.
@@ -114,13 +123,23 @@ impl fmt::Debug for LinkAddr {
 pub enum Kind {
     /// A device without `IFLA_INFO_KIND`.
     Physical,
-    /// `macvlan`: its mode, 1 for private.
+    /// `macvlan`
     Macvlan {
         /// `MACVLAN_MODE_…`
         mode: u32,
     },
-    /// `ipvlan`
-    Ipvlan,
+    /// `macvtap`: a macvlan that programs read from.
+    Macvtap {
+        /// `MACVLAN_MODE_…`
+        mode: u32,
+    },
+    /// `ipvlan`, `ipvtap`
+    Ipvlan {
+        /// `IPVLAN_MODE_…`
+        mode: u16,
+        /// `IPVLAN_F_…`
+        flags: u16,
+    },
     /// `vlan` with its tag.
     Vlan {
         /// VLAN identifier.
@@ -133,6 +152,23 @@ pub enum Kind {
     },
     /// Any other kind, by the kernel's name.
     Other(Box<str>),
+}
+
+/// `MACVLAN_MODE_PRIVATE`: macvlans of one interface do not hear each other.
+pub const MACVLAN_MODE_PRIVATE: u32 = 1;
+/// `IPVLAN_F_PRIVATE`
+pub const IPVLAN_F_PRIVATE: u16 = 1;
+/// `IPVLAN_F_VEPA`
+pub const IPVLAN_F_VEPA: u16 = 2;
+
+impl Kind {
+    /// A macvlan, macvtap or ipvlan: traffic goes through the interface below.
+    pub const fn is_mac_or_ip_vlan(&self) -> bool {
+        matches!(
+            self,
+            Self::Macvlan { .. } | Self::Macvtap { .. } | Self::Ipvlan { .. }
+        )
+    }
 }
 
 /// An interface.
@@ -156,8 +192,8 @@ pub struct Link {
     pub mtu: u32,
     /// The interface under it (VLAN, macvlan), or the other end (veth).
     pub lower: Option<u32>,
-    /// `lower` counts in another network namespace.
-    pub lower_elsewhere: bool,
+    /// The namespace in which `lower` counts, if it is another one: its number here.
+    pub lower_netns: Option<i32>,
     /// The bridge, bond or VRF it belongs to.
     pub master: Option<u32>,
     /// What it is.
@@ -170,6 +206,8 @@ pub struct Link {
     pub group: u32,
     /// The message carries a wireless event.
     pub wireless: bool,
+    /// IPv4 settings, as far as they matter here.
+    pub settings: DevConf,
 }
 
 impl Link {
@@ -186,7 +224,8 @@ impl Link {
             broadcast: LinkAddr::default(),
             mtu: 0,
             lower: None,
-            lower_elsewhere: false,
+            lower_netns: None,
+            settings: DevConf::default(),
             master: None,
             kind: Kind::Physical,
             operstate: 0,
@@ -206,7 +245,14 @@ impl Link {
                 IFLA_OPERSTATE => found.operstate = attr.u8().unwrap_or(0),
                 IFLA_CARRIER => found.carrier = attr.u8().map(|c| c != 0),
                 IFLA_GROUP => found.group = attr.u32().unwrap_or(0),
-                IFLA_LINK_NETNSID => found.lower_elsewhere = true,
+                IFLA_LINK_NETNSID => {
+                    found.lower_netns = attr.u32().map(|n| i32::from_ne_bytes(n.to_ne_bytes()));
+                }
+                IFLA_AF_SPEC => {
+                    if let Some(settings) = DevConf::parse(attr.nested()) {
+                        found.settings = settings;
+                    }
+                }
                 IFLA_WIRELESS => found.wireless = true,
                 IFLA_LINKINFO => found.kind = kind(attr.nested()),
                 _ => {}
@@ -214,6 +260,11 @@ impl Link {
         }
         found.name = name?;
         Some(found)
+    }
+
+    /// The interface below it, if it is in this network namespace: the one that a macvlan, ipvlan or VLAN stands on.
+    pub fn base(&self) -> Option<u32> {
+        self.lower.filter(|_| self.lower_netns.is_none())
     }
 
     /// `IFF_UP` and `IFF_RUNNING` are both set.
@@ -243,7 +294,14 @@ fn kind(info: Attrs<'_>) -> Kind {
         Some("macvlan") => Kind::Macvlan {
             mode: value(IFLA_MACVLAN_MODE).and_then(|a| a.u32()).unwrap_or(0),
         },
-        Some("ipvlan") => Kind::Ipvlan,
+        Some("macvtap") => Kind::Macvtap {
+            mode: value(IFLA_MACVLAN_MODE).and_then(|a| a.u32()).unwrap_or(0),
+        },
+        Some("ipvlan" | "ipvtap") => Kind::Ipvlan {
+            mode: value(IFLA_IPVLAN_MODE).and_then(|a| a.u16()).unwrap_or(0),
+            // The walk goes on behind the mode.
+            flags: value(IFLA_IPVLAN_FLAGS).and_then(|a| a.u16()).unwrap_or(0),
+        },
         Some("vlan") => Kind::Vlan {
             id: value(IFLA_VLAN_ID).and_then(|a| a.u16()).unwrap_or(0),
         },
@@ -254,108 +312,28 @@ fn kind(info: Attrs<'_>) -> Kind {
     }
 }
 
-fn header(w: &mut Writer<'_>, index: u32, flags: u32, change: u32) {
-    w.raw(&[0; 4]);
-    w.raw(&index.to_ne_bytes());
-    w.raw(&flags.to_ne_bytes());
-    w.raw(&change.to_ne_bytes());
-}
-
-/// Asks for a macvlan in private mode over `lower`; it starts down. Refused with `EEXIST` when the name is taken.
-pub fn push_new_macvlan(batch: &mut Batch, name: &str, lower: u32, mac: MacAddr, group: u32) {
-    const MACVLAN_MODE_PRIVATE: u32 = 1;
-    batch.push(RTM_NEWLINK, F_ACK | F_CREATE | F_EXCL, |w| {
-        header(w, 0, 0, 0);
-        w.nest(IFLA_LINKINFO, |w| {
-            w.text(IFLA_INFO_KIND, "macvlan");
-            w.nest(IFLA_INFO_DATA, |w| {
-                w.u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE)
-            });
-        });
-        w.u32(IFLA_LINK, lower);
-        w.text(IFLA_IFNAME, name);
-        w.bytes(IFLA_ADDRESS, &mac.0);
-        if group != 0 {
-            w.u32(IFLA_GROUP, group);
-        }
-    });
-}
-
-/// Asks for a veth pair (test laboratories).
-pub fn push_new_veth(batch: &mut Batch, name: &str, peer: &str) {
-    const VETH_INFO_PEER: u16 = 1;
-    batch.push(RTM_NEWLINK, F_ACK | F_CREATE | F_EXCL, |w| {
-        header(w, 0, 0, 0);
-        w.text(IFLA_IFNAME, name);
-        w.nest(IFLA_LINKINFO, |w| {
-            w.text(IFLA_INFO_KIND, "veth");
-            w.nest(IFLA_INFO_DATA, |w| {
-                w.nest(VETH_INFO_PEER, |w| {
-                    header(w, 0, 0, 0);
-                    w.text(IFLA_IFNAME, peer);
-                });
-            });
-        });
-    });
-}
-
-/// Asks for an interface of a kind that needs no data (`dummy`, `bridge`).
-pub fn push_new_simple(batch: &mut Batch, name: &str, kind: &str) {
-    batch.push(RTM_NEWLINK, F_ACK | F_CREATE | F_EXCL, |w| {
-        header(w, 0, 0, 0);
-        w.text(IFLA_IFNAME, name);
-        w.nest(IFLA_LINKINFO, |w| w.text(IFLA_INFO_KIND, kind));
-    });
-}
-
-/// Asks to remove the interface.
-pub fn push_delete(batch: &mut Batch, index: u32) {
-    batch.push(RTM_DELLINK, F_ACK, |w| header(w, index, 0, 0));
-}
-
-/// Asks to set the interface up or down.
-pub fn push_set_up(batch: &mut Batch, index: u32, up: bool) {
-    let flags = if up { IFF_UP } else { 0 };
-    batch.push(RTM_NEWLINK, F_ACK, |w| header(w, index, flags, IFF_UP));
-}
-
-/// Asks to put the interface under a bridge or VRF, or (0) under none.
-pub fn push_set_master(batch: &mut Batch, index: u32, master: u32) {
-    batch.push(RTM_NEWLINK, F_ACK, |w| {
-        header(w, index, 0, 0);
-        w.u32(IFLA_MASTER, master);
-    });
-}
-
-/// Asks the kernel not to give the interface an IPv6 link-local address of its own (`IN6_ADDR_GEN_MODE_NONE`).
-pub fn push_no_link_local(batch: &mut Batch, index: u32) {
-    const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
-    batch.push(RTM_NEWLINK, F_ACK, |w| {
-        header(w, index, 0, 0);
-        w.nest(IFLA_AF_SPEC, |w| {
-            w.nest(AF_INET6, |w| {
-                w.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE)
-            });
-        });
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::Messages;
+    use crate::framing::{Batch, Messages};
     use alloc::string::ToString;
 
     #[test]
     fn a_macvlan_reads_back() {
         let mut batch = Batch::new();
         let mac = MacAddr([0, 0, 0x5e, 0, 1, 51]);
-        push_new_macvlan(&mut batch, "vrrp.51", 4, mac, 0);
+        let new = NewMacvlan {
+            mac,
+            group: 7,
+            master: None,
+        };
+        push_new_macvlan(&mut batch, "vrrp.51", 4, &new);
         let message = Messages::new(batch.bytes()).next().unwrap();
         let link = Link::parse(message.body).unwrap();
         assert_eq!(&*link.name, "vrrp.51");
         assert_eq!((link.lower, link.address.mac()), (Some(4), Some(mac)));
         assert_eq!(link.kind, Kind::Macvlan { mode: 1 });
+        assert_eq!(link.group, 7);
         assert_eq!(link.address.to_string(), "00:00:5e:00:01:33");
         for cut in 0..message.body.len() {
             let _ = Link::parse(&message.body[..cut]);
