@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use conf_parsers::conntrackd::{self as conf, Diagnostic, Severity};
 use linux_io::ifname;
 
-use crate::lower;
 use crate::text::log::reason;
 
 /// Most times that the file is read.
@@ -84,16 +83,9 @@ fn read(mut text: Vec<u8>, interface_exists: &dyn Fn(&str) -> bool) -> Vec<Findi
     findings
 }
 
-/// What the start would refuse although the file can be read, and what has no effect.
+/// What the start would refuse although the file can be read.
 fn unusable(config: &conf::Config) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = lower::not_implemented(config)
-        .into_iter()
-        .map(|text| Finding {
-            line: 0,
-            error: false,
-            text,
-        })
-        .collect();
+    let mut findings: Vec<Finding> = Vec::new();
     if let Some(sync) = &config.sync {
         if sync.links.is_empty() {
             findings.push(Finding {

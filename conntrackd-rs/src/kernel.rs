@@ -1,4 +1,4 @@
-//! The netlink sockets: events come in, the engine's requests go out and their answers come back.
+//! The netlink sockets that the engine's requests go out by and their answers come back.
 
 use std::io;
 
@@ -174,92 +174,4 @@ fn answers(engine: &mut Engine, now: Instant, datagram: &[u8]) -> u32 {
         engine.handle(now, input);
     }
     ended
-}
-
-/// The event socket.
-pub struct Events {
-    socket: Socket,
-    batch: Batch,
-    /// Receive buffer in bytes.
-    pub buffer: u32,
-    most: u32,
-    gave_up: bool,
-}
-
-/// What became of an overrun.
-pub enum Growth {
-    /// The buffer was doubled to this many bytes.
-    Doubled(u32),
-    /// It may not grow any more; told once.
-    Limit,
-    /// That was told before.
-    Quiet,
-}
-
-impl Events {
-    /// Subscribes to the events of connections and, if asked, of expectations.
-    pub fn open(expectations: bool, most: u32) -> io::Result<Self> {
-        let groups = if expectations { 0x3f } else { 0x07 };
-        let socket = Socket::open(groups)?;
-        let buffer = socket.receive_buffer()?;
-        Ok(Self {
-            socket,
-            batch: Batch::new(),
-            buffer,
-            most,
-            gave_up: false,
-        })
-    }
-
-    /// The socket.
-    pub const fn socket(&self) -> &Socket {
-        &self.socket
-    }
-
-    /// Sets the receive buffer to `bytes` as the kernel counts them.
-    pub fn resize(&mut self, bytes: u32) {
-        if let Ok(size) = self.socket.set_receive_buffer(bytes / 2) {
-            self.buffer = size;
-        }
-    }
-
-    /// Doubles the receive buffer after an overrun, up to the configured size.
-    pub fn grow(&mut self) -> Growth {
-        if self.gave_up {
-            return Growth::Quiet;
-        }
-        let doubled = self.buffer.saturating_mul(2);
-        if doubled > self.most {
-            self.gave_up = true;
-            return Growth::Limit;
-        }
-        self.resize(doubled);
-        Growth::Doubled(self.buffer)
-    }
-
-    /// Takes up to `limit` events and hands them to the engine; how many datagrams came.
-    pub fn receive(&mut self, engine: &mut Engine, now: Instant, limit: u32) -> io::Result<u32> {
-        let limit = usize::try_from(limit).unwrap_or(BATCH);
-        let count = self.socket.receive_batch(&mut self.batch, limit)?;
-        for datagram in self.batch.datagrams() {
-            // An event too long for its slot is lost like one that did not fit the socket's buffer.
-            let Some(datagram) = datagram else {
-                engine.handle(now, Input::Overrun);
-                continue;
-            };
-            for (header, message) in Messages::new(datagram) {
-                let port_id = header.port_id;
-                engine.handle(
-                    now,
-                    match message {
-                        Message::Conntrack(kind, ct) => Input::Event { kind, port_id, ct },
-                        Message::Expect(kind, exp) => Input::ExpectEvent { kind, port_id, exp },
-                        Message::Overrun => Input::Overrun,
-                        Message::Ack(_) | Message::Done(_) | Message::Other => Input::UnknownEvent,
-                    },
-                );
-            }
-        }
-        Ok(u32::try_from(count).unwrap_or(0))
-    }
 }

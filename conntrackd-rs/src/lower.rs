@@ -151,22 +151,6 @@ pub fn filter(filter: &conf::Filter) -> Filter {
     }
 }
 
-/// What the file asks for and this program does not do yet: one sentence each.
-pub fn not_implemented(config: &conf::Config) -> Vec<String> {
-    let mut missing = Vec::new();
-    let Some(sync) = &config.sync else {
-        return missing;
-    };
-    if sync
-        .links
-        .iter()
-        .any(|link| link.kind == conf::LinkKind::Tcp)
-    {
-        missing.push("`TCP' links are not implemented yet, nothing will be replicated".to_owned());
-    }
-    missing
-}
-
 /// The family's wildcard when a link names no local address.
 pub fn unspecified(family: net_types::Family) -> IpAddr {
     match family {
@@ -222,14 +206,5 @@ mod tests {
         );
         assert!(!set.has([11, 1, 2, 3].into()));
         assert_eq!(lowered.tcp_states, Some((Policy::Accept, 1 << 3 | 1 << 8)));
-    }
-
-    #[test]
-    fn what_is_missing_is_told() {
-        assert_eq!(
-            not_implemented(&read("Sync { TCP { } Mode ALARM { } }")).len(),
-            1
-        );
-        assert!(not_implemented(&read("Sync { }")).is_empty());
     }
 }

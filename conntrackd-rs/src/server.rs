@@ -4,6 +4,7 @@
 //! are served at a time.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::task::Context;
@@ -72,6 +73,11 @@ impl Server {
     pub fn start(&mut self) -> io::Result<()> {
         self.watch = Some(Watch::reading(&self.listener)?);
         Ok(())
+    }
+
+    /// Whether there is a client.
+    pub fn is_serving(&self) -> bool {
+        !self.clients.is_empty()
     }
 
     /// Whether there is something to do.
@@ -168,6 +174,13 @@ impl Server {
     fn sweep(&mut self) {
         self.clients
             .retain(|client| !client.ended || client.waits());
+    }
+}
+
+/// Where clients connect.
+impl AsFd for Server {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 

@@ -20,10 +20,12 @@ use crate::channel::Channel;
 use crate::check;
 use crate::cli::{self, Said, Task};
 use crate::client;
+use crate::events::{Events, FilterPlace};
 use crate::flow_log::FlowLog;
-use crate::kernel::{Events, Kernel};
+use crate::kernel::Kernel;
 use crate::lower;
-use crate::run::{Daemon, FilterPlace, Replication, announce_events, open_events};
+use crate::replication::Replication;
+use crate::run::Daemon;
 use crate::server::Server;
 use crate::systemd::Systemd;
 use crate::text::log::reason;
@@ -151,9 +153,6 @@ fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
 /// Everything up to "initialization completed".
 fn prepare(config: &Config, flow_file: Option<File>) -> Result<Daemon, Failed> {
     set_scheduler(config);
-    for text in lower::not_implemented(config) {
-        daemon_rt::log!(Priority::Warning, "{text}");
-    }
     let mut server = Server::bind(Path::new(&*config.general.unix_path))
         .map_err(|_| error("can't open unix socket!"))?;
     let signals = SigSet::empty()
@@ -279,7 +278,7 @@ fn begin(
 
 fn announce(general: &General, replication: &Replication, place: FilterPlace) {
     if let Some(events) = &replication.events {
-        announce_events(general, events, place);
+        events.announce(general, place);
     }
 }
 
@@ -291,7 +290,7 @@ fn subscribe(
     if general.poll_secs.is_some() {
         return Ok((None, FilterPlace::None));
     }
-    let (events, place) = open_events(general, expectations).map_err(|e| no_netlink(&e))?;
+    let (events, place) = Events::open(general, expectations).map_err(|e| no_netlink(&e))?;
     Ok((Some(events), place))
 }
 
@@ -328,7 +327,7 @@ fn open_channels(sync: &Sync) -> Result<Vec<Channel>, Failed> {
     }
     sync.links
         .iter()
-        .map(|link| Channel::open(link).map_err(failed))
+        .map(|link| Channel::open(link, *sync.error_queue_length).map_err(failed))
         .collect()
 }
 

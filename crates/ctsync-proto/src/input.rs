@@ -117,6 +117,14 @@ pub enum Input<'a> {
         /// The link.
         link: LinkIndex,
     },
+    /// The system has no room for more on a link: until it has, messages wait in the transmit queue, where newer states
+    /// replace older ones.
+    LinkBusy {
+        /// The link.
+        link: LinkIndex,
+        /// No room.
+        busy: bool,
+    },
     /// State of a link's interface, at start and after each change.
     LinkState {
         /// The link.
@@ -126,11 +134,11 @@ pub enum Input<'a> {
         /// Carrier.
         running: bool,
     },
-    /// The TCP connections of a link changed: a half message is forgotten.
+    /// The TCP connections of a link changed.
     StreamState {
         /// The link.
         link: LinkIndex,
-        /// The peer's connection to us stands.
+        /// The peer's connection to us stands; without it, half a message is forgotten.
         accepted: bool,
         /// Our connection to the peer stands.
         connected: bool,

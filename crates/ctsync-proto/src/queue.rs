@@ -5,6 +5,8 @@
 use alloc::vec::Vec;
 
 const NIL: u32 = u32::MAX;
+/// Nodes whose room is kept when both lists are empty.
+const KEPT: usize = 1024;
 
 /// Index of a node, kept by the cache entry that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +212,25 @@ impl Queues {
             };
         }
         self.free = id.0;
+        if self.transmit.len == 0 && self.resend.len == 0 && self.nodes.len() > KEPT {
+            // Give the memory of a burst back.
+            self.nodes = Vec::new();
+            self.free = NIL;
+        }
+    }
+
+    /// Makes the last unsent element say more, if it is a control message with these flags whose range ends before `from`.
+    pub(crate) fn extend_last(&mut self, flags: u8, from: u32, to: u32) -> bool {
+        let tail = self.transmit.tail;
+        match self.node(tail).map(|n| &mut n.element) {
+            Some(Element::Control {
+                flags: f, to: last, ..
+            }) if *f == flags && last.wrapping_add(1) == from => {
+                *last = to;
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn first(&self, list: List) -> Option<NodeId> {
@@ -255,6 +276,33 @@ mod tests {
             at = q.after(id);
         }
         seen
+    }
+
+    #[test]
+    fn ranges_that_follow_each_other_become_one() {
+        let mut q = Queues::new(10);
+        let ack = |from, to| Element::Control { flags: 8, from, to };
+        assert!(!q.extend_last(8, 1, 300));
+        let first = q.push(List::Transmit, ack(u32::MAX - 9, u32::MAX));
+        assert!(q.extend_last(8, 0, 299));
+        assert!(!q.extend_last(8, 301, 600), "a gap");
+        assert!(!q.extend_last(4, 300, 600), "another kind");
+        assert_eq!(q.get(first), Some((ack(u32::MAX - 9, 299), 0)));
+        q.move_to(first, List::Resend);
+        assert!(!q.extend_last(8, 300, 600), "it was sent");
+    }
+
+    #[test]
+    fn the_room_of_a_burst_is_given_back() {
+        let mut q = Queues::new(10);
+        let ids: Vec<NodeId> = (0..5000)
+            .map(|n| q.push(List::Transmit, Element::Conntrack(n)))
+            .collect();
+        for id in ids {
+            q.remove(id);
+        }
+        assert_eq!(q.nodes.capacity(), 0);
+        assert_eq!(q.push(List::Transmit, Element::Conntrack(1)), NodeId(0));
     }
 
     #[test]

@@ -79,6 +79,10 @@ pub struct ShellCounters {
     pub local_read_failed: u32,
     /// Requests that are unknown.
     pub local_unknown: u32,
+    /// Buffers that wait for a TCP connection (`-s queue`).
+    pub error_queue: u32,
+    /// Of these, how many were dropped because there were too many.
+    pub error_queue_full: u32,
 }
 
 /// Counters of the kernel interface (`-s runtime`) and of destroyed flows' traffic.

@@ -37,7 +37,7 @@ use crate::notice::Notice;
 use crate::output::{KernelSocket, Output};
 use crate::queue::{Element, List, Queues};
 use crate::stats::{KernelCounters, LinkCounters, NetworkCounters, ShellCounters};
-use crate::wire::{Codec, F_RESYNC, WordOrder};
+use crate::wire::{Codec, F_ACK, F_RESYNC, WordOrder};
 
 use bypass::Bypass;
 use commit::Commit;
@@ -82,6 +82,8 @@ struct Link {
     partial: Vec<u8>,
     accepted: bool,
     connected: bool,
+    /// The system has no room for more.
+    busy: bool,
 }
 
 /// conntrackd's replication state.
@@ -255,6 +257,11 @@ impl Engine {
             Input::SendFailed { link } => self.count(link, |c| {
                 c.send_errors = c.send_errors.wrapping_add(1);
             }),
+            Input::LinkBusy { link, busy } => {
+                if let Some(l) = self.links.get_mut(link.0) {
+                    l.busy = busy;
+                }
+            }
             Input::LinkState { link, up, running } => self.link_state(link, up, running),
             Input::StreamState {
                 link,
@@ -262,7 +269,9 @@ impl Engine {
                 connected,
             } => {
                 if let Some(l) = self.links.get_mut(link.0) {
-                    l.partial.clear();
+                    if !accepted {
+                        l.partial = Vec::new();
+                    }
                     l.accepted = accepted;
                     l.connected = connected;
                 }
@@ -290,7 +299,9 @@ impl Engine {
         self.dump_paused = false;
         let due = |t: &mut Option<Instant>| t.take_if(|at| *at <= now).is_some();
         if due(&mut self.timers.alive) {
-            if let Some(action) = self.mode.alive(&self.tracker) {
+            // Nothing new to say while what was said before has not left.
+            let busy = self.links.get(self.active_link).is_some_and(|l| l.busy);
+            if let (false, Some(action)) = (busy, self.mode.alive(&self.tracker)) {
                 self.act(action);
             }
             self.timers.alive = Some(now + ALIVE);
@@ -416,6 +427,9 @@ impl Engine {
                 self.send_bulk();
             }
             Action::Send { flags, from, to } => {
+                if flags == F_ACK && self.queues.extend_last(F_ACK, from, to) {
+                    return;
+                }
                 self.queues
                     .push(List::Transmit, Element::Control { flags, from, to });
             }

@@ -308,12 +308,17 @@ impl Engine {
         write!(
             out,
             "allocated queue nodes:\t\t{:12}\n\n",
-            self.queues.controls
+            self.queues.controls.saturating_add(self.shell.error_queue)
         )?;
         let waiting = self.queues.len(List::Transmit);
         for (name, len, max, full) in [
             Some(("txqueue", waiting, 0x7fff_ffff, 0)),
-            Some(("errorq", 0, self.config.error_queue_length, 0)),
+            Some((
+                "errorq",
+                self.shell.error_queue,
+                self.config.error_queue_length,
+                self.shell.error_queue_full,
+            )),
             resend,
         ]
         .into_iter()

@@ -78,6 +78,9 @@ impl Engine {
         if self.mode.converses() && self.queues.len(List::Transmit) > 0 {
             self.timers.alive = Some(now + ALIVE);
         }
+        if self.links.get(self.active_link).is_some_and(|l| l.busy) {
+            return None;
+        }
         let limit = self.payload_limit();
         while let Some(id) = self.queues.first(List::Transmit) {
             if !self.build(id) {

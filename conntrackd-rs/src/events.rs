@@ -1,0 +1,263 @@
+//! The event socket: what happens in the kernel's table.
+
+use std::io;
+
+use conf_parsers::conntrackd::General;
+use ctsync_proto::{Engine, Input, bpf};
+use daemon_rt::log::Priority;
+use linux_io::nfnl::{self, BATCH, Batch, Socket};
+use linux_io::watch::Watch;
+use net_types::Instant;
+use nfct::codec::{Message, Messages};
+
+use crate::lower;
+use crate::text;
+
+/// Events in one turn that make a burst.
+const BURST: u32 = 4;
+
+/// The event socket.
+pub struct Events {
+    socket: Socket,
+    batch: Batch,
+    /// Receive buffer in bytes.
+    pub buffer: u32,
+    most: u32,
+    gave_up: bool,
+}
+
+/// What one turn took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    /// There may be more.
+    pub more: bool,
+    /// There were many.
+    pub burst: bool,
+}
+
+/// What became of an overrun.
+enum Growth {
+    /// The buffer was doubled to this many bytes.
+    Doubled(u32),
+    /// It may not grow any more; told once.
+    Limit,
+    /// That was told before.
+    Quiet,
+}
+
+/// Where events are filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterPlace {
+    /// There is no filter.
+    None,
+    /// By the engine.
+    User,
+    /// By the socket; dumps still by the engine.
+    Kernel,
+}
+
+impl Events {
+    /// The event socket with its options.
+    pub fn open(general: &General, expectations: bool) -> io::Result<(Self, FilterPlace)> {
+        let mut events = Self::subscribe(expectations, *general.netlink_buffer_size_max_growth)?;
+        if *general.netlink_events_reliable {
+            // As in the original, a kernel without them is no reason to stop.
+            let _ = events.socket.set_broadcast_error(true);
+            let _ = events.socket.set_no_enobufs(true);
+        }
+        if wants_buffer(general) {
+            events.resize(*general.netlink_buffer_size);
+        }
+        let place = match &general.filter {
+            None => FilterPlace::None,
+            Some(filter) if *filter.kernelspace => {
+                let attached = match bpf::compile(&lower::filter(filter)) {
+                    Some(program) => events.attach(&program),
+                    None => Err(io::Error::from_raw_os_error(nix::libc::EINVAL)),
+                };
+                match attached {
+                    Ok(()) => FilterPlace::Kernel,
+                    Err(e) => {
+                        // The original goes on without any filter.
+                        daemon_rt::log!(
+                            Priority::Err,
+                            "cannot set event filtering: {}",
+                            text::log::reason(&e)
+                        );
+                        FilterPlace::User
+                    }
+                }
+            }
+            Some(_) => FilterPlace::User,
+        };
+        Ok((events, place))
+    }
+
+    /// Subscribes to the events of connections and, if asked, of expectations.
+    fn subscribe(expectations: bool, most: u32) -> io::Result<Self> {
+        let groups = if expectations { 0x3f } else { 0x07 };
+        let socket = Socket::open(groups)?;
+        let buffer = socket.receive_buffer()?;
+        Ok(Self {
+            socket,
+            batch: Batch::new(),
+            buffer,
+            most,
+            gave_up: false,
+        })
+    }
+
+    fn attach(&self, program: &[bpf::BpfInstruction]) -> io::Result<()> {
+        let program: Vec<_> = program
+            .iter()
+            .map(|i| nfnl::BpfInstruction {
+                code: i.code,
+                jt: i.jt,
+                jf: i.jf,
+                k: i.k,
+            })
+            .collect();
+        self.socket.attach_filter(&program)
+    }
+
+    /// Says how it was set up.
+    pub fn announce(&self, general: &General, filter: FilterPlace) {
+        if *general.netlink_events_reliable {
+            daemon_rt::log!(
+                Priority::Notice,
+                "reliable ctnetlink event delivery is ENABLED."
+            );
+        }
+        match filter {
+            FilterPlace::None => {}
+            FilterPlace::User => {
+                daemon_rt::log!(Priority::Notice, "using user-space event filtering")
+            }
+            FilterPlace::Kernel => {
+                daemon_rt::log!(Priority::Notice, "using kernel-space event filtering")
+            }
+        }
+        if !wants_buffer(general) {
+            daemon_rt::log!(
+                Priority::Notice,
+                "NetlinkBufferSize is either not set or is greater than NetlinkBufferSizeMaxGrowth. Using current system \
+                 buffer size"
+            );
+        }
+        daemon_rt::log!(
+            Priority::Notice,
+            "netlink event socket buffer size has been set to {} bytes",
+            self.buffer
+        );
+    }
+
+    /// The socket.
+    pub const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Sets the receive buffer to `bytes` as the kernel counts them.
+    fn resize(&mut self, bytes: u32) {
+        if let Ok(size) = self.socket.set_receive_buffer(bytes / 2) {
+            self.buffer = size;
+        }
+    }
+
+    /// Doubles the receive buffer after an overrun, up to the configured size.
+    fn grow(&mut self) -> Growth {
+        if self.gave_up {
+            return Growth::Quiet;
+        }
+        let doubled = self.buffer.saturating_mul(2);
+        if doubled > self.most {
+            self.gave_up = true;
+            return Growth::Limit;
+        }
+        self.resize(doubled);
+        Growth::Doubled(self.buffer)
+    }
+
+    /// Takes what the socket has, at most `limit` datagrams.
+    pub fn take(&mut self, engine: &mut Engine, now: Instant, watch: &Watch, limit: u32) -> Taken {
+        let mut left = limit;
+        let taken = |left: u32, more| Taken {
+            burst: limit.saturating_sub(left) >= BURST,
+            more,
+        };
+        while left > 0 {
+            match watch.read(|| self.receive(engine, now, left)) {
+                Ok(count) => {
+                    left = left.saturating_sub(count);
+                    // A batch that was not full emptied the socket: no need to hear that from the system.
+                    if usize::try_from(count).is_ok_and(|n| n < BATCH) && left > 0 {
+                        watch.emptied();
+                        return taken(left, false);
+                    }
+                }
+                Err(e) => match e.raw_os_error() {
+                    Some(nix::libc::ENOBUFS) => {
+                        announce_growth(&self.grow());
+                        engine.shell_counters().netlink_buffer = self.buffer;
+                        engine.handle(now, Input::Overrun);
+                        return taken(left, true);
+                    }
+                    _ if e.kind() == io::ErrorKind::WouldBlock => return taken(left, false),
+                    _ if e.kind() == io::ErrorKind::Interrupted => {}
+                    _ => {
+                        engine.handle(now, Input::EventReadFailed);
+                        return taken(left, false);
+                    }
+                },
+            }
+        }
+        taken(left, true)
+    }
+
+    /// Takes up to `limit` events and hands them to the engine; how many datagrams came.
+    fn receive(&mut self, engine: &mut Engine, now: Instant, limit: u32) -> io::Result<u32> {
+        let limit = usize::try_from(limit).unwrap_or(BATCH);
+        let count = self.socket.receive_batch(&mut self.batch, limit)?;
+        for datagram in self.batch.datagrams() {
+            // An event too long for its slot is lost like one that did not fit the socket's buffer.
+            let Some(datagram) = datagram else {
+                engine.handle(now, Input::Overrun);
+                continue;
+            };
+            for (header, message) in Messages::new(datagram) {
+                let port_id = header.port_id;
+                engine.handle(
+                    now,
+                    match message {
+                        Message::Conntrack(kind, ct) => Input::Event { kind, port_id, ct },
+                        Message::Expect(kind, exp) => Input::ExpectEvent { kind, port_id, exp },
+                        Message::Overrun => Input::Overrun,
+                        Message::Ack(_) | Message::Done(_) | Message::Other => Input::UnknownEvent,
+                    },
+                );
+            }
+        }
+        Ok(u32::try_from(count).unwrap_or(0))
+    }
+}
+
+fn wants_buffer(general: &General) -> bool {
+    let wanted = *general.netlink_buffer_size;
+    wanted > 0 && wanted <= *general.netlink_buffer_size_max_growth
+}
+
+fn announce_growth(growth: &Growth) {
+    match growth {
+        Growth::Doubled(bytes) => daemon_rt::log!(
+            Priority::Notice,
+            "netlink event socket buffer size has been doubled to {bytes} bytes"
+        ),
+        Growth::Limit => daemon_rt::log!(
+            Priority::Warning,
+            "netlink event socket buffer size cannot be doubled further since it will exceed \
+             NetlinkBufferSizeMaxGrowth. We are likely to be losing events, this may lead to unsynchronized replicas. \
+             Please, consider increasing netlink socket buffer size via NetlinkBufferSize and NetlinkBufferSizeMaxGrowth \
+             clauses in conntrackd.conf"
+        ),
+        Growth::Quiet => {}
+    }
+}
