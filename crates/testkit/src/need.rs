@@ -8,13 +8,26 @@ use crate::sut::ORIGINAL_ROOT;
 /// The environment variable that names the file in which skipped tests are listed.
 pub const SKIPPED: &str = "SKIPPED_TESTS";
 
-/// Whether the calling test may go on as root. `false` after saying that it is skipped.
+/// Set where an emulator runs the tests, which has not all of the kernel: `cargo xtask cross` does it.
+const EMULATED: &str = "EMULATED";
+
+/// Whether the calling test runs on a real kernel; an emulator does not translate all of netlink. `false` after saying so.
+#[must_use]
+pub fn kernel(test: &str) -> bool {
+    let emulated = std::env::var_os(EMULATED).is_some();
+    if emulated {
+        eprintln!("LEFT OUT {test}: the emulator is no kernel");
+    }
+    !emulated
+}
+
+/// Whether the calling test may go on as root, on a real kernel. `false` after saying that it is skipped.
 ///
 /// # Panics
 /// In CI, where nothing may be skipped.
 #[must_use]
 pub fn root(test: &str) -> bool {
-    nix::unistd::geteuid().is_root() || skip(test, "it needs root")
+    kernel(test) && (nix::unistd::geteuid().is_root() || skip(test, "it needs root"))
 }
 
 /// The root of the originals. `None` after saying that the calling test is skipped.

@@ -58,6 +58,18 @@ pub(crate) fn programs(wanted: &[&str]) -> Result<()> {
         .args(packages))
 }
 
+/// Where things are kept that take long to make.
+///
+/// # Errors
+/// When the environment names no home.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(cache.join("keepalived-rs"))
+}
+
 /// The directory tree with the originals, made first if it is missing.
 ///
 /// # Errors
@@ -66,11 +78,7 @@ pub(crate) fn originals() -> Result<PathBuf> {
     if let Some(root) = std::env::var_os(ORIGINAL_ROOT) {
         return Ok(root.into());
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
-    let root = cache.join("keepalived-rs").join(RELEASE);
+    let root = cache()?.join(RELEASE);
     let complete = root.join(".complete");
     if complete.exists() {
         return Ok(root);

@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a person does with this repository, one word each.
 
+mod cross;
 mod demo;
 mod install;
 mod layers;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   pair               the high-availability page with every mix of ours and the originals
   layers             check who depends on whom
   size               build under OpenWrt's release profile and print the bytes of both daemons
+  cross TARGET...    build for router CPUs, and run there what an emulator can
   install            only install what the tests need (Debian packages, the originals)
 ";
 
@@ -34,9 +36,10 @@ fn main() -> ExitCode {
         ["pair"] => pair::run(),
         ["layers"] => layers::check(),
         ["size"] => size::print(),
+        ["cross", targets @ ..] if !targets.is_empty() => cross::run(targets),
         ["install"] => install::everything().map(drop),
         _ => {
-            eprint!("{USAGE}");
+            eprint!("{USAGE}\ntargets: {}\n", cross::names());
             return ExitCode::from(2);
         }
     };

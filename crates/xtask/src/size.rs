@@ -4,7 +4,7 @@ use crate::steps::{cargo, run};
 use crate::{Result, target_dir};
 
 /// OpenWrt's Rust packaging sets these over any Cargo.toml.
-const FORCED: &[(&str, &str)] = &[
+pub(crate) const FORCED: &[(&str, &str)] = &[
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
     ("CARGO_PROFILE_RELEASE_LTO", "true"),
@@ -31,8 +31,13 @@ pub(crate) fn print() -> Result<()> {
         .envs(FORCED.iter().copied())
         .env("CARGO_TARGET_DIR", &folder))?;
     println!("bytes under OpenWrt's profile, {}:", std::env::consts::ARCH);
+    list(&folder.join("release"))
+}
+
+/// Prints the size of each daemon in a folder.
+pub(crate) fn list(folder: &std::path::Path) -> Result<()> {
     for daemon in ["keepalived", "conntrackd"] {
-        let path = folder.join("release").join(daemon);
+        let path = folder.join(daemon);
         let size = std::fs::metadata(&path)
             .map_err(|e| format!("{}: {e}", path.display()))?
             .len();

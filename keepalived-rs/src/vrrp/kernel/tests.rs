@@ -1,6 +1,6 @@
 //! In network namespaces of their own; root only.
 
-use linux_io::{netns, users};
+use linux_io::netns;
 use net_types::{Family, Prefix};
 use netlink_wire::route::AddMode;
 use netlink_wire::{Address, Route, Rule, link};
@@ -31,8 +31,7 @@ fn vip(interface: &str, text: &str, len: u8) -> AddressObject {
 
 /// A kernel in a new namespace with a veth pair `va`, `vb` that is up; `va` and `vb` are watched, in this order.
 fn lab(test: &str, objects: Objects) -> Option<Kernel> {
-    if users::euid() != 0 {
-        eprintln!("SKIPPED {test}: needs root");
+    if !testkit::need::root(test) {
         return None;
     }
     netns::unshare().unwrap();

@@ -6,7 +6,7 @@ use super::*;
 use crate::vrrp::garp::Announcer;
 use crate::vrrp::kernel::{Buffers, Kernel};
 use crate::vrrp::objects::Objects;
-use linux_io::{netns, users};
+use linux_io::netns;
 use vrrp_proto::config::{IfId, InstanceId};
 
 fn ip(words: &str) {
@@ -18,8 +18,7 @@ fn ip(words: &str) {
 }
 
 fn lab(test: &str) -> Option<Kernel> {
-    if users::euid() != 0 {
-        eprintln!("SKIPPED {test}: needs root");
+    if !testkit::need::root(test) {
         return None;
     }
     netns::unshare().unwrap();
