@@ -1,0 +1,113 @@
+//! A recording: its frames, and what a node wrote.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+pub(crate) fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/replay/keepalived")
+}
+
+/// Names of all recordings with frames, sorted.
+pub(crate) fn names() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory())
+        .unwrap()
+        .filter_map(|e| {
+            let name = e.unwrap().file_name().into_string().unwrap();
+            name.strip_suffix(".pcap").map(str::to_owned)
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// A file of a recording, if it is there.
+pub(crate) fn file(name: &str, suffix: &str) -> Option<String> {
+    fs::read_to_string(directory().join(format!("{name}.{suffix}"))).ok()
+}
+
+/// All statistics that a node wrote, in no order.
+pub(crate) fn statistics(name: &str, node: char) -> Vec<String> {
+    let end = format!(".{node}.stats.txt");
+    fs::read_dir(directory())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|f| f.starts_with(name) && f.ends_with(&end))
+        .map(|f| fs::read_to_string(directory().join(f)).unwrap())
+        .collect()
+}
+
+/// What a frame carries, as far as it is of interest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// VRRP or AH over IPv4, from the IP header on.
+    V4(Vec<u8>),
+    /// VRRP over IPv6, with source, destination and hop limit.
+    V6(Vec<u8>, Ipv6Addr, Ipv6Addr, u8),
+    /// A gratuitous ARP or unsolicited NA.
+    Announce(IpAddr),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// Microseconds since 1970.
+    pub(crate) at: u64,
+    /// Last octet of the sender's hardware address: 0x0a for node a.
+    pub(crate) sender: u8,
+    pub(crate) payload: Payload,
+}
+
+/// Adverts and announcements of a recording, in order.
+pub(crate) fn frames(name: &str) -> Vec<Frame> {
+    let bytes = fs::read(directory().join(format!("{name}.pcap"))).unwrap();
+    assert_eq!(bytes[..4], [0xd4, 0xc3, 0xb2, 0xa1], "{name}");
+    let mut frames = Vec::new();
+    let mut rest = &bytes[24..];
+    while rest.len() >= 16 {
+        let word = |n: usize| u32::from_le_bytes(rest[n * 4..n * 4 + 4].try_into().unwrap());
+        let at = u64::from(word(0)) * 1_000_000 + u64::from(word(1));
+        let length = word(2) as usize;
+        let frame = &rest[16..16 + length];
+        if let Some(payload) = payload(frame) {
+            frames.push(Frame {
+                at,
+                sender: frame[11],
+                payload,
+            });
+        }
+        rest = &rest[16 + length..];
+    }
+    frames
+}
+
+fn payload(frame: &[u8]) -> Option<Payload> {
+    let body = &frame[14..];
+    match u16::from_be_bytes([frame[12], frame[13]]) {
+        0x0800 if matches!(body[9], 112 | 51) => {
+            let total = usize::from(u16::from_be_bytes([body[2], body[3]]));
+            Some(Payload::V4(body[..total].to_vec()))
+        }
+        // Gratuitous: sender and target are the same.
+        0x0806 if body[14..18] == body[24..28] => {
+            let address: [u8; 4] = body[14..18].try_into().unwrap();
+            Some(Payload::Announce(Ipv4Addr::from(address).into()))
+        }
+        0x86dd => {
+            let length = usize::from(u16::from_be_bytes([body[4], body[5]]));
+            let [source, destination] = [8, 24].map(|at| {
+                let octets: [u8; 16] = body[at..at + 16].try_into().unwrap();
+                Ipv6Addr::from(octets)
+            });
+            let inner = &body[40..40 + length];
+            match body[6] {
+                112 => Some(Payload::V6(inner.to_vec(), source, destination, body[7])),
+                58 if inner[0] == 136 && destination.is_multicast() => {
+                    let target: [u8; 16] = inner[8..24].try_into().unwrap();
+                    Some(Payload::Announce(Ipv6Addr::from(target).into()))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
