@@ -7,6 +7,7 @@
 )]
 
 mod announcements;
+mod authentication;
 mod groups;
 mod packets;
 mod reload;
