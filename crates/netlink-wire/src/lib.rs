@@ -13,6 +13,7 @@ pub mod address;
 pub mod event;
 pub mod framing;
 pub mod link;
+pub mod nft;
 pub mod nla;
 pub mod route;
 pub mod rule;
