@@ -17,6 +17,7 @@ use vrrp_proto::config::{Track, TrackSource, TrackerState, VirtualAddress};
 use vrrp_proto::status::{FaultReason, Status};
 use vrrp_proto::{GroupId, IfId, InstanceId, Object, Router, SocketId, State};
 
+use super::firewall::Firewall;
 use super::garp::Announcer;
 use super::interfaces::Interfaces;
 use super::kernel::Kernel;
@@ -41,6 +42,7 @@ pub(super) struct Sources<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) tracking: &'a Tracking,
     pub(super) vmacs: &'a Vmacs,
+    pub(super) firewall: &'a Firewall,
     pub(super) announcer: Option<&'a Announcer>,
     /// The socket's configured receive buffer.
     pub(super) receive_buffer: &'a dyn Fn(SocketId) -> u32,
@@ -164,7 +166,7 @@ impl Sources<'_> {
                     dev: self.name(a.interface),
                     base_dev: self.base_name(a.interface),
                     set: self.router.is_set(id, Object::Address(a.object)),
-                    nftables_set: false,
+                    nftables_set: self.firewall.holds(&s.config.name, a.address),
                 })
                 .collect()
         };

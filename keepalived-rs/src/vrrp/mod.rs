@@ -9,12 +9,14 @@
 //! lower    model → core configuration            objects   lines of the configuration ↔ numbers
 //! sockets  adverts in and out                    kernel    addresses, routes, rules; links and who removed what
 //! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs; alerts: mail
+//! firewall packets from and to addresses that are not accepted
 //! dump     what the dump files show of the present
 //! track    scripts that run periodically, numbers in files, processes, BFD sessions
 //! ```
 
 pub mod alerts;
 mod dump;
+pub mod firewall;
 pub mod garp;
 mod igmp;
 pub mod interfaces;

@@ -7,23 +7,17 @@
 //! ```
 //! Names, order and bytes are the original's (captures 5xx of the reference); one change is one transaction.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::NftTable;
-use daemon_rt::log;
-use daemon_rt::log::Priority;
-use linux_io::nfnl::Socket;
 use net_types::Family;
 use netlink_wire::nft::{
-    self, Base, DataType, Element, Expr, Hook, MetaKey, Register, Set, Table, Verdict,
+    Base, DataType, Element, Expr, Hook, MetaKey, Register, Set, Table, Verdict,
 };
-use netlink_wire::{Batch, Messages, Reply};
+use netlink_wire::Batch;
 
 use super::{Blocked, Vmac};
-use crate::text;
 
 const VIPS: &str = "vips";
 const VIPS_LINK_LOCAL: &str = "vips_link_local";
@@ -52,12 +46,9 @@ const MACVLAN: [u8; 16] = *b"macvlan\0\0\0\0\0\0\0\0\0";
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 const LINK_LOCAL_MASK: Ipv6Addr = Ipv6Addr::new(0xffc0, 0, 0, 0, 0, 0, 0, 0);
 
-/// Room for an answer of the kernel.
-const ANSWER_LEN: usize = 4096;
-
 /// What has been made so far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Made {
+pub(super) struct Made {
     v4: bool,
     v4_vips: bool,
     v4_igmp: bool,
@@ -70,7 +61,7 @@ struct Made {
 
 /// A set that addresses go into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+pub(super) enum Place {
     V4,
     V6,
     LinkLocal,
@@ -90,39 +81,32 @@ impl Place {
 }
 
 /// An element of one of the sets, as the kernel has it.
-type Key = (Place, Box<[u8]>);
+pub(super) type Key = (Place, Box<[u8]>);
 
-/// The tables.
-pub(super) struct NfTables {
+/// The tables as far as we have made them.
+pub(super) struct Tables {
     table: Box<str>,
     priority: i32,
     /// Link-local addresses go with the number of their interface, whatever else is configured.
     by_index: bool,
     counters: bool,
-    socket: Option<Socket>,
-    seq: u32,
     made: Made,
     /// Number of the last set.
     sets: u32,
-    /// How many want each element.
-    elements: BTreeMap<Key, u32>,
-    vmacs: Vec<(Family, Vmac)>,
+    /// Tables of an earlier run, or of somebody else by the same name, IPv4's and IPv6's: they go before ours are made.
+    leftovers: (bool, bool),
 }
 
-impl NfTables {
+impl Tables {
     pub(super) fn new(table: &NftTable, global: &Global) -> Self {
-        let since_1970 = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         Self {
             table: table.name.as_str().into(),
             priority: table.priority,
             by_index: global.nftables_ifindex,
             counters: global.nftables_counters,
-            socket: None,
-            seq: (since_1970.as_secs() & u64::from(u32::MAX)) as u32,
             made: Made::default(),
             sets: 0,
-            elements: BTreeMap::new(),
-            vmacs: Vec::new(),
+            leftovers: (false, false),
         }
     }
 
@@ -133,97 +117,37 @@ impl NfTables {
         self.counters = global.nftables_counters;
     }
 
-    /// Some addresses are let through, others no longer.
-    pub(super) fn change(&mut self, gone: &[Blocked], new: &[Blocked]) {
-        let gone: Vec<Key> = gone
-            .iter()
-            .map(|b| self.key(b))
-            .filter(|key| {
-                let Some(count) = self.elements.get_mut(key) else {
-                    return false;
-                };
-                *count = count.saturating_sub(1);
-                let last = *count == 0;
-                if last {
-                    self.elements.remove(key);
-                }
-                last
-            })
-            .collect();
-        let new: Vec<Key> = new
-            .iter()
-            .map(|b| self.key(b))
-            .filter(|key| {
-                let count = self.elements.entry(key.clone()).or_default();
-                *count = count.saturating_add(1);
-                *count == 1
-            })
-            .collect();
-        if gone.is_empty() && new.is_empty() {
-            return;
-        }
-        self.transaction(|t, batch| {
-            t.push_gone(batch, &gone);
-            t.push_new(batch, &new);
-        });
+    /// Whether no table has been made.
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.made.v4 && !self.made.v6
     }
 
-    /// A VMAC's multicast memberships are told by its base from now on. `old`: what it was before it was made again.
-    pub(super) fn add_vmac(&mut self, families: &[Family], vmac: &Vmac, old: Option<&Vmac>) {
-        if let Some(old) = old {
-            self.vmacs.retain(|(_, v)| v.index != old.index);
-        }
-        self.vmacs.extend(families.iter().map(|f| (*f, *vmac)));
-        self.transaction(|t, batch| {
-            for family in families {
-                if let Some(old) = old {
-                    t.push_vmac(batch, *family, old, false);
-                }
-            }
-            for family in families {
-                t.push_vmac(batch, *family, vmac, true);
-            }
-        });
+    /// The tables are gone, and there are others by their name.
+    pub(super) fn forget(&mut self, leftovers: (bool, bool)) {
+        self.made = Made::default();
+        self.leftovers = leftovers;
     }
 
-    /// A VMAC goes.
-    pub(super) fn remove_vmac(&mut self, families: &[Family], vmac: &Vmac) {
-        self.vmacs.retain(|(_, v)| v.index != vmac.index);
-        self.transaction(|t, batch| {
-            for family in families {
-                t.push_vmac(batch, *family, vmac, false);
-            }
-        });
-    }
-
-    /// Removes what we have made.
-    pub(super) fn close(&mut self) {
+    /// Removes what was made, and what there is by our name.
+    pub(super) fn push_delete(&mut self, batch: &mut Batch) {
         let made = std::mem::take(&mut self.made);
-        self.elements.clear();
-        self.vmacs.clear();
-        if !made.v4 && !made.v6 {
-            return;
-        }
-        let mut batch = Batch::new();
-        nft::begin(&mut batch);
-        for (family, there) in [(Family::V4, made.v4), (Family::V6, made.v6)] {
+        let (v4, v6) = std::mem::take(&mut self.leftovers);
+        for (family, there) in [(Family::V4, made.v4 || v4), (Family::V6, made.v6 || v6)] {
             if there {
-                self.name(family).push_delete(&mut batch);
+                self.name(family).push_delete(batch);
             }
         }
-        nft::end(&mut batch);
-        self.exchange(&mut batch);
-        self.socket = None;
     }
 
-    fn name(&self, family: Family) -> Table<'_> {
+    pub(super) fn name(&self, family: Family) -> Table<'_> {
         Table {
             family,
             name: &self.table,
         }
     }
 
-    fn key(&self, b: &Blocked) -> Key {
+    /// The element that stands for an address.
+    pub(super) fn key(&self, b: &Blocked) -> Key {
         let address = match b.address {
             IpAddr::V4(a) => return (Place::V4, Box::new(a.octets())),
             IpAddr::V6(a) => a,
@@ -242,37 +166,8 @@ impl NfTables {
         }
     }
 
-    /// Carries out what `fill` asks for. When others have taken our tables away (or filled them), they are made again as
-    /// they should be.
-    fn transaction(&mut self, fill: impl FnOnce(&mut Self, &mut Batch)) {
-        let before = self.made;
-        let mut batch = Batch::new();
-        nft::begin(&mut batch);
-        fill(self, &mut batch);
-        nft::end(&mut batch);
-        let refused = self.exchange(&mut batch);
-        if (before.v4 || before.v6) && matches!(refused, Some(ENOENT | EEXIST)) {
-            self.rebuild();
-        }
-    }
-
-    fn rebuild(&mut self) {
-        self.made = Made::default();
-        let elements: Vec<Key> = self.elements.keys().cloned().collect();
-        let vmacs = self.vmacs.clone();
-        let mut batch = Batch::new();
-        nft::begin(&mut batch);
-        for (family, vmac) in &vmacs {
-            self.push_vmac(&mut batch, *family, vmac, true);
-        }
-        self.push_new(&mut batch, &elements);
-        nft::end(&mut batch);
-        if !elements.is_empty() || !vmacs.is_empty() {
-            self.exchange(&mut batch);
-        }
-    }
-
-    fn push_gone(&self, batch: &mut Batch, gone: &[Key]) {
+    /// Removes elements.
+    pub(super) fn push_gone(&self, batch: &mut Batch, gone: &[Key]) {
         for place in Place::ALL {
             let elements = elements_of(gone, place);
             self.name(family_of(place))
@@ -280,14 +175,20 @@ impl NfTables {
         }
     }
 
-    fn push_new(&mut self, batch: &mut Batch, new: &[Key]) {
+    /// Adds elements, and before them what they need.
+    pub(super) fn push_new(&mut self, batch: &mut Batch, new: &[Key]) {
         for (place, _) in new {
             self.prepare(batch, *place);
         }
         for place in Place::ALL {
             let elements = elements_of(new, place);
-            self.name(family_of(place))
-                .push_elements(batch, place.set(), None, true, &elements);
+            self.name(family_of(place)).push_elements(
+                batch,
+                place.set(),
+                None,
+                true,
+                &elements,
+            );
         }
     }
 
@@ -314,7 +215,7 @@ impl NfTables {
 
     fn make_table(&mut self, batch: &mut Batch, family: Family) {
         if !self.made.v4 && !self.made.v6 {
-            self.clear_leftovers(batch);
+            self.push_delete(batch);
         }
         let table = self.name(family);
         table.push_new(batch);
@@ -324,35 +225,6 @@ impl NfTables {
             Family::V6 => {
                 self.make_parent_link_local(batch);
                 self.made.v6 = true;
-            }
-        }
-    }
-
-    /// Tables of an earlier run, or of somebody else by the same name, go in the same transaction.
-    fn clear_leftovers(&mut self, batch: &mut Batch) {
-        let found = [Family::V4, Family::V6].map(|family| {
-            let mut question = Batch::new();
-            self.name(family).push_get(&mut question);
-            match self.ask(&mut question) {
-                Ok(Some((errno, _))) => {
-                    if errno != ENOENT {
-                        log!(
-                            Priority::Info,
-                            "mnl_socket_recvfrom single error - {errno}"
-                        );
-                    }
-                    false
-                }
-                Ok(None) => true,
-                Err(()) => false,
-            }
-        });
-        for (family, found) in [Family::V4, Family::V6].into_iter().zip(found) {
-            if found {
-                let six = if family == Family::V6 { "6" } else { "" };
-                let name = &self.table;
-                log!(Priority::Info, "Deleting old ip{six} {name} table");
-                self.name(family).push_delete(batch);
             }
         }
     }
@@ -599,7 +471,8 @@ impl NfTables {
         (Some(map.id), Some(set.id))
     }
 
-    fn push_vmac(&mut self, batch: &mut Batch, family: Family, vmac: &Vmac, add: bool) {
+    /// Adds or removes a VMAC.
+    pub(super) fn push_vmac(&mut self, batch: &mut Batch, family: Family, vmac: &Vmac, add: bool) {
         let made = match family {
             Family::V4 => self.made.v4_igmp,
             Family::V6 => self.made.v6_mld,
@@ -635,64 +508,7 @@ impl NfTables {
         }
     }
 
-    /// Sends a transaction; a refusal is logged as the original does and returned.
-    fn exchange(&mut self, batch: &mut Batch) -> Option<i32> {
-        let (errno, len) = self.ask(batch).ok()??;
-        let text = text::errno::sentence(&io::Error::from_raw_os_error(errno));
-        // The answer repeats the refused request behind a header and the error number.
-        let answer = len.saturating_add(20);
-        log!(
-            Priority::Info,
-            "mnl_socket_recvfrom error ret {answer} - errno {errno} ({text}), ret_cb -1,"
-        );
-        Some(errno)
-    }
-
-    /// Sends requests. The first refusal: its number, and the length of the refused request. An error of the socket is logged.
-    fn ask(&mut self, batch: &mut Batch) -> Result<Option<(i32, usize)>, ()> {
-        batch.renumber(self.seq);
-        self.seq = self.seq.wrapping_add(batch.len());
-        let socket = match &mut self.socket {
-            Some(socket) => socket,
-            none => {
-                let opened = Socket::open(0).and_then(|s| s.set_short_answers(true).map(|()| s));
-                match opened {
-                    Ok(socket) => none.insert(socket),
-                    Err(e) => {
-                        let errno = e.raw_os_error().unwrap_or(0);
-                        log!(Priority::Info, "mnl_socket_open failed - {errno}");
-                        return Err(());
-                    }
-                }
-            }
-        };
-        if let Err(e) = socket.send(batch.bytes()) {
-            let errno = e.raw_os_error().unwrap_or(0);
-            log!(Priority::Info, "mnl_socket_send error - {errno}");
-            return Err(());
-        }
-        // The kernel has answered before `send` returned.
-        let mut buffer = [0; ANSWER_LEN];
-        let mut refused = None;
-        while let Ok(len) = socket.receive(&mut buffer) {
-            for message in Messages::new(buffer.get(..len).unwrap_or_default()) {
-                if let Reply::Ack { seq, errno, .. } = message.reply() {
-                    if errno != 0 && refused.is_none() {
-                        refused = Some((errno, seq));
-                    }
-                }
-            }
-        }
-        Ok(refused.map(|(errno, seq)| {
-            let request = Messages::new(batch.bytes()).find(|m| m.header.seq == seq);
-            let body = request.map_or(0, |m| m.body.len());
-            (errno, netlink_wire::framing::HEADER_LEN + body)
-        }))
-    }
 }
-
-const ENOENT: i32 = 2;
-const EEXIST: i32 = 17;
 
 const fn family_of(place: Place) -> Family {
     match place {

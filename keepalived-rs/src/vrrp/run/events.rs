@@ -216,6 +216,7 @@ impl Child<'_> {
             kernel,
             tracking: &self.tracking,
             vmacs: &self.vmacs,
+            firewall: &self.firewall,
             announcer: self.announcer.as_ref(),
             receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
         });

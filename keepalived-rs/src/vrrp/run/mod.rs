@@ -15,6 +15,7 @@
 
 mod buffers;
 mod events;
+mod firewall;
 mod outputs;
 mod reload;
 mod statics;
@@ -37,6 +38,7 @@ use vrrp_proto::{Input, Object, Router, SocketId};
 
 use self::buffers::buffers;
 use self::reload::prepare;
+use super::firewall::Firewall;
 use super::garp::Announcer;
 use super::igmp::LocalIgmp;
 use super::kernel::Kernel;
@@ -126,7 +128,7 @@ struct Child<'a> {
     patience: Option<Instant>,
     /// The configuration was read and the parent does not know yet.
     tell_parent: bool,
-    firewall_missed: bool,
+    firewall: Firewall,
     igmp: LocalIgmp,
 }
 
@@ -166,6 +168,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     process::apply(&model.global.vrrp);
     let now = monotonic_now();
     let detail = context.options.log_detail > 0;
+    let firewall = Firewall::new(&model.global);
     let disable_igmp = model.global.disable_local_igmp;
     let mut child = Child {
         detail,
@@ -187,7 +190,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         done: None,
         patience: None,
         tell_parent: true,
-        firewall_missed: false,
+        firewall,
         igmp: LocalIgmp::new(disable_igmp),
     };
     child.take_lanes();
@@ -294,6 +297,7 @@ impl Child<'_> {
         }
         self.notifier.close_fifos(now);
         self.demote_secondaries(|_| false);
+        self.firewall.close();
         self.igmp.restore();
         if !self.router.config().global.keep_on_exit {
             self.vmacs.remove_all(&mut self.kernel);

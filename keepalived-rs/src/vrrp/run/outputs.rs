@@ -112,13 +112,11 @@ impl Child<'_> {
                     self.context.config_read();
                 }
             }
-            Output::FirewallAdd(_) | Output::FirewallRemove(_) => {
-                if !std::mem::replace(&mut self.firewall_missed, true) {
-                    log!(
-                        Priority::Warning,
-                        "WARNING - no_accept and strict mode: firewall entries are not implemented yet"
-                    );
-                }
+            Output::FirewallAdd(id) => self.block(id),
+            Output::FirewallRemove(id) => {
+                // Until the addresses are gone nobody may reach them.
+                self.settle();
+                self.unblock(id);
             }
             Output::Notify(event) => {
                 if self.notifier.tells(&event) {

@@ -124,6 +124,7 @@ impl Child<'_> {
         };
         let before = std::mem::replace(&mut self.model, outcome.model);
         process::adopt(self.context, &before.global, &self.model.global);
+        self.firewall.reconfigure(&self.model.global);
         let old = std::mem::replace(&mut self.statics, statics);
         self.remove_old_statics(&old);
         self.promote_secondaries();
