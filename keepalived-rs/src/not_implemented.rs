@@ -61,15 +61,8 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("", "linkbeat_use_polling"),
     ("", "linkbeat_interfaces"),
     ("vrrp_instance", "linkbeat_use_polling"),
-    // Firewall entries for addresses that are not accepted, and for VMACs.
-    ("vrrp_instance", "no_accept"),
-    ("global_defs", "vrrp_iptables"),
+    // Firewall entries by iptables (not in Debian's build).
     ("global_defs", "vrrp_ipsets"),
-    ("global_defs", "nftables"),
-    ("global_defs", "nftables_priority"),
-    ("global_defs", "nftables_ifindex"),
-    ("global_defs", "nftables_counters"),
-    ("", "namespace_with_ipsets"),
     // SNMP and D-Bus.
     ("global_defs", "snmp_socket"),
     ("global_defs", "enable_traps"),

@@ -201,8 +201,8 @@ impl Table<'_> {
         // A concatenation's type has six bits for each of its parts.
         let kind = set.key.iter().fold(0, |t, k| t << 6 | *k as u32);
         let len: u32 = set.key.iter().map(|k| k.len()).sum();
-        let flags =
-            u32::from(set.constant) * CONSTANT | if set.data.is_some() { MAP } else { 0 };
+        let constant = if set.constant { CONSTANT } else { 0 };
+        let flags = constant | if set.data.is_some() { MAP } else { 0 };
         let order = match set.key {
             [one] => one.byte_order(),
             _ => 1,

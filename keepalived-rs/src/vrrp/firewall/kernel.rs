@@ -171,10 +171,7 @@ impl NfTables {
                 Ok(None) => true,
                 Ok(Some((errno, _))) => {
                     if errno != ENOENT {
-                        log!(
-                            Priority::Info,
-                            "mnl_socket_recvfrom single error - {errno}"
-                        );
+                        log!(Priority::Info, "mnl_socket_recvfrom single error - {errno}");
                     }
                     false
                 }

@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::NftTable;
 use net_types::Family;
+use netlink_wire::Batch;
 use netlink_wire::nft::{
     Base, DataType, Element, Expr, Hook, MetaKey, Register, Set, Table, Verdict,
 };
-use netlink_wire::Batch;
 
 use super::{Blocked, Vmac};
 
@@ -182,13 +182,8 @@ impl Tables {
         }
         for place in Place::ALL {
             let elements = elements_of(new, place);
-            self.name(family_of(place)).push_elements(
-                batch,
-                place.set(),
-                None,
-                true,
-                &elements,
-            );
+            self.name(family_of(place))
+                .push_elements(batch, place.set(), None, true, &elements);
         }
     }
 
@@ -313,8 +308,7 @@ impl Tables {
             [NEIGHBOR_SOLICIT, NEIGHBOR_ADVERT],
         );
         let (mask, value) = (LINK_LOCAL_MASK.octets(), LINK_LOCAL.octets());
-        for (chain, source, link_local) in
-            [(IN, false, IN_LINK_LOCAL), (OUT, true, OUT_LINK_LOCAL)]
+        for (chain, source, link_local) in [(IN, false, IN_LINK_LOCAL), (OUT, true, OUT_LINK_LOCAL)]
         {
             let conditions = [
                 // The next header's number, not the protocol: extension headers are not walked over here.
@@ -507,7 +501,6 @@ impl Tables {
             one(PARENT_LINK_LOCAL, None, key(&parent));
         }
     }
-
 }
 
 const fn family_of(place: Place) -> Family {

@@ -103,8 +103,7 @@ impl Child<'_> {
             }
             self.kernel_events(now, events);
         }
-        // Whoever keeps firewall entries has seen to them by now.
-        drop(self.vmacs.take_news());
+        self.firewall_of_vmacs();
     }
 
     fn kernel_events(&mut self, now: Instant, events: Vec<KernelEvent>) {

@@ -196,6 +196,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     child.take_lanes();
     child.dump_configuration();
     child.refresh_sockets();
+    child.firewall_of_vmacs();
     child.promote_secondaries();
     child.clear_static_leftovers();
     child.notifier.open_fifos(&child.model.global, now);
@@ -297,11 +298,12 @@ impl Child<'_> {
         }
         self.notifier.close_fifos(now);
         self.demote_secondaries(|_| false);
-        self.firewall.close();
-        self.igmp.restore();
         if !self.router.config().global.keep_on_exit {
             self.vmacs.remove_all(&mut self.kernel);
+            self.firewall_of_vmacs();
         }
+        self.firewall.close();
+        self.igmp.restore();
         Some(status)
     }
 
