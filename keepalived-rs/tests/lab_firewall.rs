@@ -54,6 +54,15 @@ impl Lab {
             })
             .unwrap();
         }
+        // The link-local address of the recordings.
+        for command in [
+            "ip link set eth0 addrgenmode none",
+            "ip -6 addr flush dev eth0 scope link",
+            "ip addr add fe80::a/64 dev eth0 nodad",
+        ] {
+            let argv: Vec<&str> = command.split(' ').collect();
+            router.check(&argv).unwrap();
+        }
         Self {
             router,
             peer,
