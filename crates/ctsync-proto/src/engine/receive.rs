@@ -85,9 +85,13 @@ impl Engine {
             return;
         }
         let mut actions = core::mem::take(&mut self.actions);
-        let verdict = self
-            .mode
-            .receive(header, &mut self.tracker, &mut self.network, &mut actions);
+        let verdict = self.mode.receive(
+            now,
+            header,
+            &mut self.tracker,
+            &mut self.network,
+            &mut actions,
+        );
         for action in actions.drain(..) {
             self.act(action);
         }

@@ -7,6 +7,8 @@
 
 use alloc::vec::Vec;
 
+use net_types::{Duration, Instant};
+
 use super::{Action, Place, Tracker, Verdict};
 use crate::stats::NetworkCounters;
 use crate::wire::{F_ACK, F_ALIVE, F_HELLO, F_HELLO_BACK, F_NACK, F_RESYNC, Header, before};
@@ -28,7 +30,13 @@ pub(crate) struct Ftfw {
     /// Messages until an acknowledgement is forced.
     window: u32,
     window_size: u32,
+    /// Messages that all come too late, one after the other: since when, the first of them, and the last.
+    late: Option<(Instant, u32, u32)>,
 }
+
+/// How long all of a peer's messages come too late before its numbers are believed. It sends one each second at least, so
+/// that is not delay: it restarted while its greetings got lost, or a stranger's message pretended to be far ahead.
+const LATE: Duration = Duration::from_secs(3);
 
 impl Ftfw {
     pub(crate) fn new(window_size: u32) -> Self {
@@ -38,6 +46,7 @@ impl Ftfw {
             ack_from: None,
             window: window_size,
             window_size,
+            late: None,
         }
     }
 
@@ -67,6 +76,7 @@ impl Ftfw {
 
     pub(super) fn receive(
         &mut self,
+        now: Instant,
         header: &Header,
         tracker: &mut Tracker,
         counters: &mut NetworkCounters,
@@ -88,8 +98,20 @@ impl Ftfw {
             tracker.place(sequence, counters)
         };
         if place == Place::Before {
-            return Verdict::Drop;
+            let Some(first) = self.too_late(now, sequence) else {
+                return Verdict::Drop;
+            };
+            // Follow the peer from here on, and ask for what was dropped meanwhile.
+            if before(first, sequence) {
+                actions.push(Action::Send {
+                    flags: F_NACK,
+                    from: first,
+                    to: sequence.wrapping_sub(1),
+                });
+            }
+            self.restart_window(sequence);
         }
+        self.late = None;
         let Some(verdict) = process(header, actions) else {
             return Verdict::Bad;
         };
@@ -114,6 +136,16 @@ impl Ftfw {
         }
         tracker.last = Some(sequence);
         verdict
+    }
+
+    /// A message that is too late by its number; the first of those in a row when it is time to believe them.
+    fn too_late(&mut self, now: Instant, sequence: u32) -> Option<u32> {
+        let (since, first) = match self.late {
+            Some((since, first, last)) if before(last, sequence) => (since, first),
+            _ => (now, sequence),
+        };
+        self.late = Some((since, first, sequence));
+        (now.since(since) >= LATE).then_some(first)
     }
 
     /// A new window of which `sequence` is the first message.
@@ -165,6 +197,7 @@ mod tests {
         mode: Ftfw,
         tracker: Tracker,
         counters: NetworkCounters,
+        now: Instant,
     }
 
     impl Node {
@@ -173,6 +206,7 @@ mod tests {
                 mode: Ftfw::new(window),
                 tracker: Tracker::default(),
                 counters: NetworkCounters::default(),
+                now: Instant::from_micros(0),
             }
         }
 
@@ -197,9 +231,13 @@ mod tests {
                 to,
             };
             let mut actions = Vec::new();
-            let verdict =
-                self.mode
-                    .receive(&header, &mut self.tracker, &mut self.counters, &mut actions);
+            let verdict = self.mode.receive(
+                self.now,
+                &header,
+                &mut self.tracker,
+                &mut self.counters,
+                &mut actions,
+            );
             (verdict, actions)
         }
     }
@@ -302,5 +340,30 @@ mod tests {
         );
         assert_eq!(a.tracker.last, Some(7));
         assert_eq!(a.mode.alive(&a.tracker), send(F_ACK, 7, 7));
+    }
+
+    #[test]
+    fn numbers_that_stay_behind_are_believed_in_the_end() {
+        let mut n = Node::new(300);
+        n.get(CT_NEW, 0, 5000);
+        // Late ones among those in order are only late.
+        for second in 0..10 {
+            n.now = Instant::from_micros(second * 1_000_000);
+            assert_eq!(n.get(CT_NEW, 0, 100).0, Verdict::Drop);
+            let next = 5001 + u32::try_from(second).unwrap();
+            assert_eq!(n.get(CT_NEW, 0, next).0, Verdict::Data);
+        }
+        // A peer that has nothing else to say.
+        for (millis, sequence) in [(0, 100), (1000, 101), (2000, 103), (2999, 104)] {
+            n.now = Instant::from_micros((20_000 + millis) * 1000);
+            assert_eq!(n.get(CTL, F_ALIVE, sequence), (Verdict::Drop, vec![]));
+        }
+        n.now = Instant::from_micros(23_000_000);
+        assert_eq!(
+            n.get(CT_NEW, 0, 105),
+            (Verdict::Data, vec![send(F_NACK, 100, 104)])
+        );
+        assert_eq!(n.get(CT_NEW, 0, 106), (Verdict::Data, vec![]));
+        assert_eq!(n.mode.alive(&n.tracker), send(F_ACK, 105, 106));
     }
 }

@@ -6,6 +6,8 @@ mod notrack;
 
 use alloc::vec::Vec;
 
+use net_types::Instant;
+
 pub(crate) use alarm::Alarm;
 pub(crate) use ftfw::Ftfw;
 pub(crate) use notrack::Notrack;
@@ -96,13 +98,14 @@ impl ModeState {
     /// Judges a message. `actions` gets what it makes the node do.
     pub(crate) fn receive(
         &mut self,
+        now: Instant,
         header: &Header,
         tracker: &mut Tracker,
         counters: &mut NetworkCounters,
         actions: &mut Vec<Action>,
     ) -> Verdict {
         match self {
-            Self::Ftfw(mode) => mode.receive(header, tracker, counters, actions),
+            Self::Ftfw(mode) => mode.receive(now, header, tracker, counters, actions),
             Self::Notrack(mode) => mode.receive(header, tracker, counters, actions),
             Self::Alarm(mode) => mode.receive(header, tracker, counters),
             Self::Stats => Verdict::Drop,

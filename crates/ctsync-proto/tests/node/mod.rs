@@ -87,11 +87,16 @@ pub(crate) fn key(ct: &Conntrack) -> Vec<u8> {
 impl Node {
     /// A node whose loop runs.
     pub(crate) fn new(config: Config) -> Self {
+        Self::with_table(config, BTreeMap::new())
+    }
+
+    /// A node whose kernel has flows already.
+    pub(crate) fn with_table(config: Config, table: BTreeMap<Vec<u8>, Conntrack>) -> Self {
         let now = Instant::from_micros(1_000_000);
         let mut node = Self {
             engine: Engine::new(config, now).unwrap(),
             now,
-            table: BTreeMap::new(),
+            table,
             sent: Vec::new(),
             log: Vec::new(),
             flows: Vec::new(),
@@ -275,6 +280,13 @@ impl Node {
     /// What a client was told so far.
     pub(crate) fn reply(&mut self, client: u32) -> String {
         String::from_utf8(self.replies.remove(&client).unwrap_or_default()).unwrap()
+    }
+
+    /// Empties the external expectation cache: `-f` is the only request that does, and takes the flows' caches with it;
+    /// the internal ones are read again from the kernel.
+    pub(crate) fn flush_external_expectations(&mut self) {
+        self.ask(Request::AllFlushCaches);
+        self.ask(Request::AllResyncFromKernel);
     }
 
     /// Lets time pass up to `at`, timer by timer.
