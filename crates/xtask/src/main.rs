@@ -2,6 +2,7 @@
 
 mod cross;
 mod demo;
+mod ftp;
 mod install;
 mod layers;
 mod pair;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
                      (MAKE is ours or original, for router 1 and router 2; default ours ours)
   test               install what is needed, then run every check and test
   pair               the high-availability page with every mix of ours and the originals
+  ftp [FOLDER]       FTP transfers through the pair survive a failover (FOLDER holds both daemons)
   layers             check who depends on whom
   size               build under OpenWrt's release profile and print the bytes of both daemons
   cross TARGET...    build for router CPUs, and run there what an emulator can
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         ["demo", makes @ ..] => demo::run(makes),
         ["test"] => test::run(),
         ["pair"] => pair::run(),
+        ["ftp"] => ftp::run(None),
+        ["ftp", folder] => ftp::run(Some(folder)),
         ["layers"] => layers::check(),
         ["size"] => size::print(),
         ["cross", targets @ ..] if !targets.is_empty() => cross::run(targets),

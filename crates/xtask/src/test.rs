@@ -69,8 +69,12 @@ fn all(steps: &mut Steps) -> Result<()> {
             "conntrackd-rs",
         ]))
     })?;
-    // These two enter namespaces of their own, which the process that does so can not leave.
-    for (name, words) in [("pair, every mix", &["pair"][..]), ("demo", &["demo"][..])] {
+    // These enter namespaces of their own, which the process that does so can not leave.
+    for (name, words) in [
+        ("pair, every mix", &["pair"][..]),
+        ("FTP through the pair", &["ftp"][..]),
+        ("demo", &["demo"][..]),
+    ] {
         steps.step(name, || {
             let mut again = cargo(&["run", "--quiet", "--package", "xtask", "--"]);
             run_command(again.args(words).env(ORIGINAL_ROOT, &originals))
