@@ -23,9 +23,21 @@ const LIMIT: Duration = Duration::from_secs(25);
 
 struct Case {
     name: &'static str,
-    /// Lines of the instance besides interface, VRID and priority.
+    /// Lines of the instance besides interface, VRID and priority; `OWN` and `PEER` are the routers' numbers.
     lines: &'static str,
     vip: &'static str,
+    life: Life,
+}
+
+/// What the stronger router does that finds the weaker one at work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Takes over, at once or after a while.
+    Preempts,
+    /// Leaves it at that.
+    Yields,
+    /// Takes over all instances of its group together, on either link.
+    Group,
 }
 
 const CASES: &[Case] = &[
@@ -33,21 +45,91 @@ const CASES: &[Case] = &[
         name: "v2-ipv4-pass",
         lines: "version 2\nadvert_int 1\nauthentication {\n auth_type PASS\n auth_pass s3cret\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n 10.9.0.101\n}",
         vip: "10.9.0.100",
+        life: Life::Preempts,
     },
     Case {
         name: "v2-ipv4-none",
         lines: "version 2\nadvert_int 1\nvirtual_ipaddress {\n 10.9.0.100/24 label eth0:1\n}\nvirtual_ipaddress_excluded {\n 10.9.0.200/32\n}",
         vip: "10.9.0.200",
+        life: Life::Preempts,
     },
     Case {
         name: "v3-ipv4",
         lines: "version 3\nadvert_int 0.2\nvirtual_ipaddress {\n 10.9.0.100/24\n}\nvirtual_routes {\n src 10.9.0.100 to 192.0.2.0/24 via 10.9.0.77 dev eth0\n}\nvirtual_rules {\n from 10.9.0.100 lookup 100 priority 5000\n}",
         vip: "10.9.0.100",
+        life: Life::Preempts,
     },
     Case {
         name: "v3-ipv6",
         lines: "version 3\nnative_ipv6\nadvert_int 0.2\nvirtual_ipaddress {\n fe80::64/64\n 2001:db8::100/64\n}",
         vip: "2001:db8::100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v2-ipv4-ah",
+        lines: "version 2\nadvert_int 1\nauthentication {\n auth_type AH\n auth_pass s3cret\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v2-ipv4-unicast-ah",
+        lines: "version 2\nadvert_int 1\nauthentication {\n auth_type AH\n auth_pass s3cret\n}\nunicast_src_ip 10.9.0.OWN\nunicast_peer {\n 10.9.0.PEER\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v2-ipv4-unicast-pass",
+        lines: "version 2\nadvert_int 1\nunicast_ttl 64\nauthentication {\n auth_type PASS\n auth_pass s3cret\n}\nunicast_src_ip 10.9.0.OWN\nunicast_peer {\n 10.9.0.PEER\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v2-ipv6",
+        lines: "version 2\nnative_ipv6\nadvert_int 1\nvirtual_ipaddress {\n fe80::64/64\n 2001:db8::100/64\n}",
+        vip: "2001:db8::100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v3-ipv4-unicast",
+        lines: "version 3\nadvert_int 0.2\ncheck_unicast_src\nunicast_src_ip 10.9.0.OWN\nunicast_peer {\n 10.9.0.PEER\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v3-ipv4-unicast-old-checksum",
+        lines: "version 3\nadvert_int 0.2\nold_unicast_checksum\nunicast_src_ip 10.9.0.OWN\nunicast_peer {\n 10.9.0.PEER\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v3-ipv6-unicast",
+        lines: "version 3\nadvert_int 0.2\nunicast_ttl 64\nunicast_src_ip 2001:db8::OWN\nunicast_peer {\n 2001:db8::PEER min_ttl 60 max_ttl 255\n}\nvirtual_ipaddress {\n 2001:db8::100/64\n}",
+        vip: "2001:db8::100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v3-checksum-as-v2",
+        lines: "version 3\nadvert_int 0.2\nv3_checksum_as_v2\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v3-delay",
+        lines: "version 3\nadvert_int 0.2\npreempt_delay 1\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v3-nopreempt",
+        lines: "version 3\nadvert_int 0.2\nnopreempt\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Yields,
+    },
+    Case {
+        name: "v3-group",
+        lines: "version 3\nadvert_int 0.2\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Group,
     },
 ];
 
@@ -125,11 +207,21 @@ fn router<'a>(
     programs: &'a Programs,
 ) -> Router<'a> {
     let node = Node::new(name, dir).unwrap();
-    let conf = format!(
-        "global_defs {{\n router_id {name}\n}}\nvrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n priority {}\n{}\n}}\n",
-        if number == 1 { 150 } else { 100 },
-        case.lines
+    let priority = if number == 1 { 150 } else { 100 };
+    let lines = case
+        .lines
+        .replace("OWN", &number.to_string())
+        .replace("PEER", &(3 - number).to_string());
+    let mut conf = format!(
+        "global_defs {{\n router_id {name}\n}}\nvrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n priority {priority}\n{lines}\n}}\n"
     );
+    if case.life == Life::Group {
+        let second = lines.replace("10.9.0.100", "10.9.0.101");
+        conf += &format!(
+            "vrrp_instance VI_2 {{\n state BACKUP\n interface eth0\n virtual_router_id 52\n priority {priority}\n\
+             track_interface {{\n eth1\n}}\n{second}\n}}\nvrrp_sync_group G {{\n group {{\n VI_1\n VI_2\n }}\n}}\n"
+        );
+    }
     fs::write(node.dir().join("keepalived.conf"), conf).unwrap();
     if make == Make::Original {
         programs.enter_original(&node, dir).unwrap();
@@ -185,9 +277,15 @@ fn play(case: &Case, makes: [Make; 2], programs: &Programs) {
             })
             .unwrap();
     }
+    if case.life == Life::Group {
+        return group(case.vip, [a, b], &switch);
+    }
     b.start();
     wait("b alone", [&a, &b], case.vip, [false, true]);
     a.start();
+    if case.life == Life::Yields {
+        return yields(case.vip, [a, b]);
+    }
     wait("a preempts", [&a, &b], case.vip, [true, false]);
     a.stop();
     wait("a stopped", [&a, &b], case.vip, [false, true]);
@@ -199,6 +297,47 @@ fn play(case: &Case, makes: [Make; 2], programs: &Programs) {
     wait("a crashed", [&a, &b], case.vip, [true, true]);
     b.stop();
     wait("b stopped", [&a, &b], case.vip, [true, false]);
+}
+
+/// The stronger one has just started; it takes what the weaker one gives up, and gives it back no more.
+fn yields(vip: &str, [mut a, mut b]: [Router<'_>; 2]) {
+    let settled = |r: &Router<'_>| r.log().contains("master set to");
+    let end = Instant::now() + LIMIT;
+    while !settled(&a) {
+        assert!(Instant::now() < end, "a hears nothing\n{}", a.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    wait("a yields", [&a, &b], vip, [false, true]);
+    b.stop();
+    wait("b stopped", [&a, &b], vip, [true, false]);
+    b.start();
+    wait("b is back", [&a, &b], vip, [true, false]);
+    a.stop();
+    wait("a stopped", [&a, &b], vip, [false, true]);
+    b.stop();
+}
+
+/// Two instances of a group, the second of which needs another link.
+fn group(vip: &str, [mut a, mut b]: [Router<'_>; 2], switch: &Node) {
+    for (port, router) in [("a1", &a), ("b1", &b)] {
+        cable(switch, port, &router.node, "eth1").unwrap();
+    }
+    let second = "10.9.0.101";
+    b.start();
+    wait("b alone", [&a, &b], second, [false, true]);
+    a.start();
+    wait("a preempts", [&a, &b], vip, [true, false]);
+    wait("a preempts", [&a, &b], second, [true, false]);
+    switch.net(|net| net.down("a1")).unwrap();
+    wait("a lost its link", [&a, &b], vip, [false, true]);
+    wait("a lost its link", [&a, &b], second, [false, true]);
+    switch.net(|net| net.up("a1")).unwrap();
+    wait("the link is back", [&a, &b], second, [true, false]);
+    wait("the link is back", [&a, &b], vip, [true, false]);
+    a.stop();
+    wait("a stopped", [&a, &b], vip, [false, true]);
+    b.stop();
 }
 
 fn play_all(test: &str, makes: [Make; 2]) {
