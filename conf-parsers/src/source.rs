@@ -112,6 +112,11 @@ pub enum LinkKind {
     Loopback,
 }
 
+/// `MACVLAN_MODE_PRIVATE`
+pub const MACVLAN_MODE_PRIVATE: u32 = 1;
+/// `IPVLAN_MODE_L2`
+pub const IPVLAN_MODE_L2: u32 = 0;
+
 /// One network interface.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct InterfaceFacts {
@@ -129,7 +134,11 @@ pub struct InterfaceFacts {
     pub mac: Vec<u8>,
     /// Kind of link.
     pub kind: LinkKind,
-    /// Index of the interface below (macvlan, ipvlan, VLAN), if any.
+    /// `MACVLAN_MODE_*` or `IPVLAN_MODE_*`: a private macvlan has 1, a layer 2 ipvlan 0.
+    pub vlan_mode: u32,
+    /// `IPVLAN_F_*`
+    pub vlan_flags: u16,
+    /// Index of the interface below (macvlan, ipvlan, VLAN), if it is in the same namespace.
     pub base_index: Option<u32>,
     /// Index of the VRF master, if any.
     pub vrf_index: Option<u32>,

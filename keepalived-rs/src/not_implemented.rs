@@ -57,10 +57,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "bfd_rlimit_rtime"),
     ("vrrp_instance", "track_bfd"),
     ("vrrp_sync_group", "track_bfd"),
-    // Trackers.
-    ("", "linkbeat_use_polling"),
-    ("", "linkbeat_interfaces"),
-    ("vrrp_instance", "linkbeat_use_polling"),
     // Firewall entries by iptables (not in Debian's build).
     ("global_defs", "vrrp_ipsets"),
     // SNMP and D-Bus.
@@ -139,7 +135,7 @@ fn of_keywords(
 ) -> Vec<String> {
     used.iter()
         .filter(|(block, keyword)| {
-            let global = is_global(block, keyword);
+            let global = is_global(block);
             (global == (part == Part::Parent))
                 && KEYWORDS.contains(&(*block, *keyword))
                 && !off(keyword)
@@ -148,13 +144,10 @@ fn of_keywords(
         .collect()
 }
 
-/// Whether the parent tells it: words of global_defs and of the top level that are no blocks of the VRRP child. Virtual servers and
-/// BFD sessions have sentences of their own in [`warnings`], as the parent does not read them.
-fn is_global(block: &str, keyword: &str) -> bool {
-    match block {
-        "" => keyword != "linkbeat_interfaces",
-        other => other == "global_defs",
-    }
+/// Whether the parent tells it: words of global_defs and of the top level. Virtual servers and BFD sessions have sentences of their
+/// own in [`warnings`], as the parent does not read them.
+fn is_global(block: &str) -> bool {
+    matches!(block, "" | "global_defs")
 }
 
 /// What the parent tells at start: options, globals, and the children that are not started.
@@ -228,7 +221,6 @@ mod tests {
     #[test]
     fn each_process_tells_its_own() {
         let used = BTreeSet::from([
-            ("", "linkbeat_interfaces"),
             ("global_defs", "random_seed"),
             ("global_defs", "router_id"),
             ("vrrp_instance", "lvs_sync_daemon_interface"),
@@ -240,10 +232,7 @@ mod tests {
         );
         assert_eq!(
             of_keywords(&used, Part::Vrrp, |_| false),
-            [
-                "WARNING - linkbeat_interfaces: not implemented yet",
-                "WARNING - lvs_sync_daemon_interface in vrrp_instance: not implemented yet",
-            ]
+            ["WARNING - lvs_sync_daemon_interface in vrrp_instance: not implemented yet",]
         );
     }
 

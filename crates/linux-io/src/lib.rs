@@ -13,6 +13,7 @@ pub mod epoll;
 pub mod ifname;
 pub mod inotify;
 pub mod link_watch;
+pub mod linkbeat;
 pub mod local_time;
 pub mod lock;
 pub mod mcast;

@@ -1,95 +1,75 @@
-//! Interfaces of the network namespace, as the configuration checks need them.
+//! Interfaces of the network namespace, as the configuration checks need them: what netlink says, as the original asks it.
 
-use std::fs;
-use std::net::IpAddr;
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use conf_parsers::source::{InterfaceFacts, LinkKind};
+use linux_io::route_sock::Requests;
 use net_types::Prefix;
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
-use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage};
+use netlink_wire::address::RTM_GETADDR;
+use netlink_wire::link::{IFF_LOOPBACK, Kind, RTM_GETLINK};
+use netlink_wire::{Event, Link};
 
 /// Every interface, in the kernel's order. None if the kernel refuses to tell.
 pub(super) fn all() -> Vec<InterfaceFacts> {
-    let mut links: Vec<InterfaceFacts> = Vec::new();
-    let Ok(entries) = getifaddrs() else {
-        return links;
+    let mut links: Vec<Link> = Vec::new();
+    let mut addresses: BTreeMap<u32, Vec<Prefix>> = BTreeMap::new();
+    let dump = |requests: &mut Requests, kind, each: &mut dyn FnMut(Event)| {
+        // Half a list is better than none.
+        let _ = requests.dump(kind, 0, each);
     };
-    for entry in entries {
-        let Some(address) = entry.address else {
-            continue;
-        };
-        match address.family() {
-            Some(AddressFamily::Packet) => {
-                let Some(link) = address.as_link_addr() else {
-                    continue;
-                };
-                let sys = Path::new("/sys/class/net").join(&entry.interface_name);
-                let number = |file: &str| -> Option<u32> {
-                    fs::read_to_string(sys.join(file)).ok()?.trim().parse().ok()
-                };
-                let index = u32::try_from(link.ifindex()).unwrap_or(0);
-                let loopback = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
-                links.push(InterfaceFacts {
-                    index,
-                    flags: u32::from_ne_bytes(entry.flags.bits().to_ne_bytes()),
-                    mtu: number("mtu").unwrap_or(1500),
-                    hardware_type: link.hatype(),
-                    mac: link.addr().map(|mac| mac.to_vec()).unwrap_or_default(),
-                    kind: if loopback {
-                        LinkKind::Loopback
-                    } else {
-                        kind(&sys)
-                    },
-                    base_index: number("iflink").filter(|base| *base != index && *base != 0),
-                    vrf_index: None,
-                    vrf_table: None,
-                    addresses: Vec::new(),
-                    name: entry.interface_name,
-                });
-            }
-            Some(AddressFamily::Inet | AddressFamily::Inet6) => {
-                let length = entry.netmask.as_ref().and_then(mask_length);
-                // An address with a label (`eth0:1`) is listed under its label.
-                let name = entry.interface_name.split(':').next().unwrap_or("");
-                let link = links.iter_mut().find(|link| link.name == name);
-                let prefix = ip(&address)
-                    .zip(length)
-                    .and_then(|(addr, length)| Prefix::new(addr, length));
-                if let (Some(link), Some(prefix)) = (link, prefix) {
-                    link.addresses.push(prefix);
-                }
-            }
-            _ => {}
+    let Ok(mut requests) = Requests::open(None) else {
+        return Vec::new();
+    };
+    dump(&mut requests, RTM_GETLINK, &mut |event| {
+        if let Event::Link(link) = event {
+            links.push(link);
         }
-    }
-    links
-}
-
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    if let Some(v4) = address.as_sockaddr_in() {
-        return Some(IpAddr::V4(v4.ip()));
-    }
-    address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))
-}
-
-fn mask_length(mask: &SockaddrStorage) -> Option<u8> {
-    let ones = match ip(mask)? {
-        IpAddr::V4(v4) => u32::from(v4).count_ones(),
-        IpAddr::V6(v6) => u128::from(v6).count_ones(),
+    });
+    dump(&mut requests, RTM_GETADDR, &mut |event| {
+        if let Event::Address(address) = event {
+            let prefix = Prefix::new(address.local, address.prefix_len);
+            addresses.entry(address.index).or_default().extend(prefix);
+        }
+    });
+    let vrf = |index: &u32| {
+        let is = |l: &&Link| l.index == *index && matches!(l.kind, Kind::Vrf { .. });
+        links.iter().any(|l| is(&l))
     };
-    u8::try_from(ones).ok()
+    let mut found: Vec<InterfaceFacts> = links
+        .iter()
+        .map(|link| facts(link, link.master.filter(vrf)))
+        .collect();
+    for facts in &mut found {
+        facts.addresses = addresses.remove(&facts.index).unwrap_or_default();
+    }
+    found
 }
 
-/// The driver's own word for the kind of device.
-fn kind(sys: &Path) -> LinkKind {
-    let uevent = fs::read_to_string(sys.join("uevent")).unwrap_or_default();
-    match uevent.lines().find_map(|l| l.strip_prefix("DEVTYPE=")) {
-        Some("macvlan") => LinkKind::Macvlan,
-        Some("macvtap") => LinkKind::Macvtap,
-        Some("ipvlan") => LinkKind::Ipvlan,
-        Some("vrf") => LinkKind::Vrf,
-        _ => LinkKind::Plain,
+fn facts(link: &Link, vrf_index: Option<u32>) -> InterfaceFacts {
+    let (kind, vlan_mode, vlan_flags) = match link.kind {
+        Kind::Macvlan { mode } => (LinkKind::Macvlan, mode, 0),
+        Kind::Macvtap { mode } => (LinkKind::Macvtap, mode, 0),
+        Kind::Ipvlan { mode, flags } => (LinkKind::Ipvlan, u32::from(mode), flags),
+        Kind::Vrf { .. } => (LinkKind::Vrf, 0, 0),
+        _ if link.flags & IFF_LOOPBACK != 0 => (LinkKind::Loopback, 0, 0),
+        _ => (LinkKind::Plain, 0, 0),
+    };
+    InterfaceFacts {
+        name: link.name.to_string(),
+        index: link.index,
+        flags: link.flags,
+        mtu: link.mtu,
+        hardware_type: link.hw_type,
+        mac: link.address.as_bytes().to_vec(),
+        kind,
+        vlan_mode,
+        vlan_flags,
+        base_index: link.base(),
+        vrf_index,
+        vrf_table: match link.kind {
+            Kind::Vrf { table } => Some(table),
+            _ => None,
+        },
+        addresses: Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ use super::firewall::Firewall;
 use super::garp::Announcer;
 use super::interfaces::Interfaces;
 use super::kernel::Kernel;
+use super::linkbeat::Polling;
 use super::sockets::Sockets;
 use super::track::Tracking;
 use super::vmac::Vmacs;
@@ -43,6 +44,7 @@ pub(super) struct Sources<'a> {
     pub(super) tracking: &'a Tracking,
     pub(super) vmacs: &'a Vmacs,
     pub(super) firewall: &'a Firewall,
+    pub(super) polling: &'a Polling,
     pub(super) announcer: Option<&'a Announcer>,
     /// The socket's configured receive buffer.
     pub(super) receive_buffer: &'a dyn Fn(SocketId) -> u32,
@@ -317,6 +319,7 @@ impl Sources<'_> {
             group: link.group,
             above,
             ours: self.vmacs.is_ours(&link.name),
+            polling: self.polling.method(&link.name),
             arp,
             promote_secondaries: (link.settings.promote_secondaries, 0),
             mtu: link.mtu,

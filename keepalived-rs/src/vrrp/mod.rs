@@ -21,6 +21,7 @@ pub mod garp;
 mod igmp;
 pub mod interfaces;
 pub mod kernel;
+pub mod linkbeat;
 pub mod lower;
 pub mod notify;
 pub mod objects;

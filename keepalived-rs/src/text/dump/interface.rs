@@ -130,7 +130,7 @@ fn interface(out: &mut String, model: &Model, i: &InterfaceNow) {
         ARPHRD_ETHER => line!(out, "   HW Type = ETHERNET"),
         other => line!(out, "   HW Type = UNKNOWN ({other})"),
     }
-    let link = match settings.and_then(|s| s.linkbeat) {
+    let link = match i.polling {
         None => "NIC netlink status update",
         Some(Linkbeat::Mii) => "NIC support MII regs",
         Some(Linkbeat::Ethtool) => "NIC support ETHTOOL GLINK interface",

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use conf_parsers::keepalived::model::vrrp::Linkbeat;
 use net_types::Family;
 use vrrp_proto::State;
 use vrrp_proto::stats::Stats;
@@ -288,6 +289,8 @@ pub struct InterfaceNow {
     pub above: Option<Above>,
     /// We made it.
     pub ours: bool,
+    /// How its link is polled, if it is.
+    pub polling: Option<Linkbeat>,
     /// Its VRIDs were checked.
     pub seen_interface: bool,
     /// Octets.

@@ -106,7 +106,7 @@ impl Child<'_> {
         self.firewall_of_vmacs();
     }
 
-    fn kernel_events(&mut self, now: Instant, events: Vec<KernelEvent>) {
+    pub(super) fn kernel_events(&mut self, now: Instant, events: Vec<KernelEvent>) {
         for event in events {
             match event {
                 KernelEvent::Link(id, facts) => {
@@ -216,6 +216,7 @@ impl Child<'_> {
             tracking: &self.tracking,
             vmacs: &self.vmacs,
             firewall: &self.firewall,
+            polling: &self.polling,
             announcer: self.announcer.as_ref(),
             receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
         });

@@ -42,6 +42,7 @@ use super::firewall::Firewall;
 use super::garp::Announcer;
 use super::igmp::LocalIgmp;
 use super::kernel::Kernel;
+use super::linkbeat::Polling;
 use super::lower::Static;
 use super::notify::Notifier;
 use super::objects::Objects;
@@ -118,6 +119,7 @@ struct Child<'a> {
     tracking: Tracking,
     statics: Vec<Static>,
     vmacs: Vmacs,
+    polling: Polling,
     /// Interfaces whose `promote_secondaries` we have set.
     promoted: Vec<Box<str>>,
     /// Objects that the kernel would not take, until the core knows.
@@ -157,12 +159,13 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     let model = outcome.model;
     let mut tracking = Tracking::new();
     let mut vmacs = Vmacs::new(context.options.log_detail > 0);
+    let mut polling = Polling::default();
     let (config, statics) = prepare(
         &model,
         &mut kernel,
         context,
         &mut tracking,
-        &mut vmacs,
+        (&mut vmacs, &mut polling),
         false,
     )?;
     process::apply(&model.global.vrrp);
@@ -185,6 +188,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         model,
         statics,
         vmacs,
+        polling,
         promoted: Vec::new(),
         refused: Vec::new(),
         done: None,
@@ -274,6 +278,7 @@ impl Child<'_> {
             self.router.next_timeout(),
             self.notifier.next_timeout(),
             self.tracking.next_timeout(),
+            self.polling.next_timeout(),
             self.patience,
         ];
         own.into_iter().flatten().min()
@@ -286,6 +291,13 @@ impl Child<'_> {
         self.notifier.handle_timeout(now);
         self.tracking.handle_timeout(now);
         self.tracked(now);
+        if self
+            .polling
+            .handle_timeout(now, &mut self.kernel.interfaces)
+        {
+            let events = self.kernel.told();
+            self.kernel_events(now, events);
+        }
     }
 
     /// The exit status, when nothing is left to do or to wait for.

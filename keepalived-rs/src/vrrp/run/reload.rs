@@ -18,6 +18,7 @@ use crate::config::parse_child;
 use crate::not_implemented;
 use crate::text;
 use crate::vrrp::kernel::Kernel;
+use crate::vrrp::linkbeat::Polling;
 use crate::vrrp::lower::{Lowered, Static, Switches, lower};
 use crate::vrrp::track::Tracking;
 use crate::vrrp::vmac::Vmacs;
@@ -29,7 +30,7 @@ pub(super) fn prepare(
     kernel: &mut Kernel,
     context: &mut Context,
     tracking: &mut Tracking,
-    vmacs: &mut Vmacs,
+    (vmacs, polling): (&mut Vmacs, &mut Polling),
     reload: bool,
 ) -> io::Result<(Config, Vec<Static>)> {
     let switches = Switches {
@@ -60,6 +61,12 @@ pub(super) fn prepare(
             );
         }
     }
+    polling.configure(
+        monotonic_now(),
+        &model.vrrp,
+        &mut config,
+        &mut kernel.interfaces,
+    );
     kernel
         .interfaces
         .watch(config.interfaces.iter().map(|i| &*i.name));
@@ -110,7 +117,7 @@ impl Child<'_> {
             &mut self.kernel,
             self.context,
             &mut self.tracking,
-            &mut self.vmacs,
+            (&mut self.vmacs, &mut self.polling),
             true,
         ) {
             Ok(prepared) => prepared,

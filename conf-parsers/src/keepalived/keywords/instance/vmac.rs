@@ -10,7 +10,7 @@ use crate::keepalived::iproute_names::NameTable;
 use crate::keepalived::keywords::address;
 use crate::keepalived::model::vrrp_instance::{Ipvlan, IpvlanKind, Vmac};
 use crate::keepalived::sockaddr::parse_ip;
-use crate::source::LinkKind;
+use crate::source::{IPVLAN_MODE_L2, LinkKind, MACVLAN_MODE_PRIVATE};
 use crate::span::Spanned;
 
 /// As the kernel judges a device name.
@@ -152,8 +152,8 @@ fn vmac_name(ctx: &mut Ctx<'_>, vmac: &mut Vmac, line: &Line, at: usize) -> Flow
         });
         return Ok(());
     }
-    let kind = ctx.host.interface(name).map(|i| i.kind);
-    if kind.is_some_and(|k| k != LinkKind::Macvlan) {
+    let other = ctx.host.interface(name);
+    if other.is_some_and(|i| (i.kind, i.vlan_mode) != (LinkKind::Macvlan, MACVLAN_MODE_PRIVATE)) {
         complain(ctx, |n| {
             format!(
                 "({n}) interface {name} already exists and is not a private macvlan; ignoring vmac if_name"
@@ -284,8 +284,8 @@ fn ipvlan_name(ctx: &mut Ctx<'_>, ipvlan: &mut Ipvlan, line: &Line, at: usize) -
         });
         return Ok(());
     }
-    let kind = ctx.host.interface(name).map(|i| i.kind);
-    if kind.is_some_and(|k| k != LinkKind::Ipvlan) {
+    let other = ctx.host.interface(name);
+    if other.is_some_and(|i| (i.kind, i.vlan_mode) != (LinkKind::Ipvlan, IPVLAN_MODE_L2)) {
         complain(ctx, |n| {
             format!(
                 "({n}) interface {name} already exists and is not an l2 ipvlan; ignoring ipvlan if_name"

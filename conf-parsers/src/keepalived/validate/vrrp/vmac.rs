@@ -8,7 +8,8 @@ use super::instance::Work;
 use super::interfaces::{At, vrrp_mac};
 use super::trackers::Reason;
 use crate::keepalived::model::vrrp::InterfaceSettings;
-use crate::source::LinkKind;
+use crate::keepalived::model::vrrp_instance::IpvlanKind;
+use crate::source::{IPVLAN_MODE_L2, LinkKind, MACVLAN_MODE_PRIVATE};
 use crate::span::{Span, Spanned};
 
 /// Longest interface name.
@@ -56,16 +57,27 @@ fn matching(work: &Work<'_, '_>, configured: At) -> Option<At> {
         if !interface.exists() || interface.base != base {
             return false;
         }
-        if vmac_mac.is_some() && interface.kind == LinkKind::Macvlan && interface.mac == vmac_mac {
+        let facts = interface.facts.as_ref();
+        let is = |kind, mode| interface.kind == kind && facts.is_some_and(|f| f.vlan_mode == mode);
+        if vmac_mac.is_some()
+            && is(LinkKind::Macvlan, MACVLAN_MODE_PRIVATE)
+            && interface.mac == vmac_mac
+        {
             return true;
         }
         let Some(ipvlan) = &work.i.ipvlan else {
             return false;
         };
         let named = ipvlan.name.as_ref();
-        let addresses = interface.facts.as_ref().map(|f| &f.addresses);
+        let addresses = facts.map(|f| &f.addresses);
+        let flags = match ipvlan.kind {
+            IpvlanKind::Bridge => 0,
+            IpvlanKind::Private => 1,
+            IpvlanKind::Vepa => 2,
+        };
         let wanted = ipvlan.address.map(|p| p.addr);
-        interface.kind == LinkKind::Ipvlan
+        is(LinkKind::Ipvlan, IPVLAN_MODE_L2)
+            && facts.is_some_and(|f| f.vlan_flags == flags)
             && (work.family() == Family::V4 || named.is_some() || wanted.is_some())
             && named.is_none_or(|n| *n.value == *interface.name)
             && wanted.is_none_or(|w| addresses.is_some_and(|a| a.iter().any(|p| p.addr == w)))
