@@ -9,7 +9,10 @@ use nfct::codec::{Message, Messages};
 
 /// Requests that go out with one system call. The kernel answers each before the call returns, and all answers must fit
 /// the socket's receive buffer, which holds some two hundred of them.
-const REQUESTS_AT_ONCE: u32 = 32;
+const REQUESTS_AT_ONCE: usize = 64;
+/// Where a message's flags are, and the one that asks for an answer to a success.
+const FLAGS: usize = 6;
+const NLM_F_ACK: u16 = 4;
 
 /// Every request socket, in the order of [`Kernel::sockets`].
 pub const SOCKETS: [KernelSocket; 7] = [
@@ -30,6 +33,8 @@ pub struct Kernel {
     pending: Vec<u8>,
     pending_ids: Vec<RequestId>,
     pending_for: KernelSocket,
+    /// Requests that changed the kernel's table since [`Kernel::take_changes`].
+    changes: u32,
     /// Dumps whose end has not come.
     dumps: u32,
 }
@@ -50,6 +55,7 @@ impl Kernel {
             pending: Vec::new(),
             pending_ids: Vec::new(),
             pending_for: KernelSocket::Get,
+            changes: 0,
             dumps: 0,
         })
     }
@@ -83,9 +89,18 @@ impl Kernel {
             self.flush(engine, now);
         }
         self.pending_for = which;
+        let begin = self.pending.len();
         self.pending.extend_from_slice(message);
         self.pending_ids.push(id);
-        if is_dump(which) || self.pending_ids.len() >= REQUESTS_AT_ONCE as usize {
+        if is_change(which) {
+            // The kernel says nothing of what succeeds, which saves it, and us, a message per entry.
+            if let Some(flags) = self.pending.get_mut(begin..).and_then(flags) {
+                let bits = u16::from_ne_bytes(*flags) & !NLM_F_ACK;
+                *flags = bits.to_ne_bytes();
+            }
+            self.changes = self.changes.saturating_add(1);
+        }
+        if is_dump(which) || self.pending_ids.len() >= REQUESTS_AT_ONCE {
             self.flush(engine, now);
         }
     }
@@ -103,12 +118,17 @@ impl Kernel {
         self.pending.clear();
         match sent {
             Ok(()) => {
-                self.pending_ids.clear();
+                let ids = std::mem::take(&mut self.pending_ids);
                 if is_dump(which) {
                     self.dumps = self.dumps.saturating_add(1);
+                } else if is_change(which) {
+                    self.refused(engine, now, which, &ids);
                 } else {
                     while self.receive(engine, now, which).is_ok() {}
                 }
+                // Its room is used again.
+                self.pending_ids = ids;
+                self.pending_ids.clear();
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
@@ -119,6 +139,45 @@ impl Kernel {
         }
     }
 
+    /// Tells the engine which of the requests `ids` failed; all others were done.
+    fn refused(
+        &mut self,
+        engine: &mut Engine,
+        now: Instant,
+        which: KernelSocket,
+        ids: &[RequestId],
+    ) {
+        let mut failed: Vec<u32> = Vec::new();
+        let Some(socket) = position(which).and_then(|at| self.sockets.get(at)) else {
+            return;
+        };
+        while socket.receive_batch(&mut self.batch, BATCH).is_ok() {
+            for datagram in self.batch.datagrams().flatten() {
+                for (header, message) in Messages::new(datagram) {
+                    if let Message::Ack(errno) = message {
+                        failed.push(header.sequence);
+                        let id = RequestId(header.sequence);
+                        engine.handle(now, Input::KernelDone { id, errno });
+                    }
+                }
+            }
+        }
+        for id in ids.iter().filter(|id| !failed.contains(&id.0)) {
+            engine.handle(now, Input::KernelDone { id: *id, errno: 0 });
+        }
+    }
+
+    /// How many changes were made to the kernel's table since the last call: so many events, or twice as many, are on their way
+    /// to the event socket.
+    pub const fn take_changes(&mut self) -> u32 {
+        std::mem::replace(&mut self.changes, 0)
+    }
+
+    /// How many that are by now.
+    pub const fn changes(&self) -> u32 {
+        self.changes
+    }
+
     /// Takes one batch of answers from a socket; `WouldBlock` when there is none.
     pub fn receive(
         &mut self,
@@ -126,11 +185,7 @@ impl Kernel {
         now: Instant,
         which: KernelSocket,
     ) -> io::Result<()> {
-        let Some(socket) = SOCKETS
-            .iter()
-            .position(|name| *name == which)
-            .and_then(|at| self.sockets.get(at))
-        else {
+        let Some(socket) = position(which).and_then(|at| self.sockets.get(at)) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         if is_dump(which) {
@@ -155,6 +210,22 @@ const fn is_dump(which: KernelSocket) -> bool {
         which,
         KernelSocket::Dump | KernelSocket::Resync | KernelSocket::FlushDump
     )
+}
+
+/// Whether requests change the table and nobody needs an answer but to a failure.
+const fn is_change(which: KernelSocket) -> bool {
+    matches!(
+        which,
+        KernelSocket::Commit | KernelSocket::Flush | KernelSocket::Inject
+    )
+}
+
+fn position(which: KernelSocket) -> Option<usize> {
+    SOCKETS.iter().position(|name| *name == which)
+}
+
+fn flags(message: &mut [u8]) -> Option<&mut [u8; 2]> {
+    message.get_mut(FLAGS..)?.first_chunk_mut()
 }
 
 /// Hands a datagram of answers to the engine; how many requests ended.

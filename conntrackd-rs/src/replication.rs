@@ -20,6 +20,8 @@ use crate::text;
 
 /// Outputs done in a row before the sockets are looked at again.
 const OUTPUTS_AT_ONCE: u32 = 4096;
+/// Changes to the kernel's table made in a row before their events are taken: a commit must not overrun our own event socket.
+const CHANGES_AT_ONCE: u32 = 128;
 /// Parts of a dump taken in a row before the other sockets are looked at again.
 const DUMP_PARTS_AT_ONCE: u32 = 8;
 
@@ -69,6 +71,9 @@ impl Replication {
                 continue;
             };
             self.perform(now, output, server);
+            if self.kernel.changes() >= CHANGES_AT_ONCE {
+                break;
+            }
         }
         self.kernel.flush(&mut self.engine, monotonic_now());
         self.flows.write();

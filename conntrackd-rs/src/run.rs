@@ -272,10 +272,16 @@ impl Daemon {
             return Taken::default();
         };
         let limit = self.iteration_limit;
+        // The events of our own changes come on top.
+        let changes = replication.kernel.take_changes();
+        let events_limit = limit.saturating_add(changes.saturating_mul(2));
         let mut taken = match (&mut replication.events, &watches.events) {
-            (Some(events), Some(watch)) => {
-                events.take(&mut replication.engine, monotonic_now(), watch, limit)
-            }
+            (Some(events), Some(watch)) => events.take(
+                &mut replication.engine,
+                monotonic_now(),
+                watch,
+                events_limit,
+            ),
             _ => Taken::default(),
         };
         taken.more |= replication.serve_channels(room, limit);

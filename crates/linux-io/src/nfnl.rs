@@ -13,10 +13,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use crate::syscall::{check, check_len, own};
 
 /// Datagrams that [`Socket::receive_batch`] takes with one system call.
-pub const BATCH: usize = 16;
+pub const BATCH: usize = 32;
 
 /// Longest datagram of a batch. Event messages stay far below; a longer one is reported as truncated.
-const SLOT: usize = 4096;
+const SLOT: usize = 2048;
 
 /// Room for the datagrams of one [`Socket::receive_batch`]; made once and used again.
 pub struct Batch {

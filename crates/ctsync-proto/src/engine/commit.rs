@@ -3,6 +3,8 @@
 //! ```text
 //!  flows without a master ─▶ related flows ─▶ (report) ─▶ expectations ─▶ (report) ─▶ reply ends
 //!  one entry:  create ──EEXIST──▶ delete ──done or ENOENT──▶ create once more
+//!  one that the kernel has:  change ──ENOENT──▶ create, as above
+//!                               └──other──▶ delete, as above
 //! ```
 //! A pass ends only when all its answers are in: the kernel needs a master before its related flow.
 
@@ -10,7 +12,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use net_types::Instant;
-use nfct::codec::{ConntrackOp, ExpectOp, create_request, request, request_expect};
+use nfct::codec::{ConntrackOp, ExpectOp, create_request, request, request_expect, update_request};
 use nfct::{Conntrack, ExpAttr, Expect, print};
 
 use super::Engine;
@@ -56,6 +58,7 @@ enum Subject {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Change,
     Create,
     Delete,
     CreateAgain,
@@ -216,10 +219,14 @@ impl Engine {
                 Err(_) => Some(60),
             }
         };
+        let stage = match &subject {
+            Subject::Conntrack(ct) if self.kernel_has_alike(ct) => Stage::Change,
+            _ => Stage::Create,
+        };
         Some(Step {
             subject,
             timeout,
-            stage: Stage::Create,
+            stage,
         })
     }
 
@@ -228,6 +235,13 @@ impl Engine {
         let id = RequestId(self.next_request);
         let message = match (&step.subject, step.stage) {
             (Subject::Conntrack(ct), Stage::Delete) => request(ConntrackOp::Delete, ct, id.0),
+            (Subject::Conntrack(ct), Stage::Change) => {
+                let mut ct = ct.clone();
+                if let Some(seconds) = step.timeout {
+                    ct.set_timeout(seconds);
+                }
+                update_request(&ct, !self.config.tcp_window_tracking, id.0)
+            }
             (Subject::Conntrack(ct), _) => {
                 create_request(ct, step.timeout, !self.config.tcp_window_tracking, id.0)
             }
@@ -255,7 +269,8 @@ impl Engine {
         let next = match (step.stage, errno) {
             // This kernel has no such function: without translation, as the original.
             (stage, EINVAL) if without_function(&mut step.subject) => Some(stage),
-            (Stage::Create, EEXIST) => Some(Stage::Delete),
+            (Stage::Change, ENOENT) => Some(Stage::Create),
+            (Stage::Change, 1..) | (Stage::Create, EEXIST) => Some(Stage::Delete),
             (Stage::Delete, 0 | ENOENT) => Some(Stage::CreateAgain),
             _ => None,
         };

@@ -15,6 +15,7 @@ mod dump;
 mod events;
 mod inject;
 mod kernel;
+mod known;
 mod purge;
 mod receive;
 mod report;
