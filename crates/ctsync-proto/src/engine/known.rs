@@ -11,8 +11,7 @@ use crate::cache::State;
 /// What a change can not give or take away.
 const ONLY_AT_BIRTH: Attr = Attr::HELPER
     .with(Attr::SEQ_ADJ_ORIG)
-    .with(Attr::SEQ_ADJ_REPL)
-    .with(Attr::SYNPROXY);
+    .with(Attr::SEQ_ADJ_REPL);
 
 /// Status bits that can only be added.
 const ONLY_ADDED: u32 = status::SEEN_REPLY | status::ASSURED;
@@ -43,6 +42,7 @@ impl Engine {
         );
         // What a change would leave behind.
         let lost = known.has(Attr::LABELS) && !ct.has(Attr::LABELS)
+            || known.has(Attr::SYNPROXY) != ct.has(Attr::SYNPROXY)
             || known.mark().is_some_and(|mark| mark != 0) && !ct.has(Attr::MARK)
             || known_bits & !bits & ONLY_ADDED != 0;
         let from_birth = |ct: &Conntrack| ct.is_related() || ct.attrs().any(ONLY_AT_BIRTH);
