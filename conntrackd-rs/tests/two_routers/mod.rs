@@ -83,6 +83,16 @@ impl<'a> Daemon<'a> {
              Filter From {place} {{\n  Protocol Accept {{ TCP UDP }}\n  \
              Address Ignore {{ IPv4_address 127.0.0.1 IPv4_address 172.16.0.0/16 IPv6_address fd00::/16 IPv6_address fe80::/10 }}\n }}\n}}\n"
         );
+        Self::spawn_with(node, name, original, text)
+    }
+
+    /// The same with the whole file as given; its lock is `/run/NAME.lock`, its socket `/run/NAME.ctl`.
+    pub(crate) fn spawn_with(
+        node: &'a Node,
+        name: &str,
+        original: Option<&'a Path>,
+        text: String,
+    ) -> Self {
         let config = format!("/run/{name}.conf");
         let path = config.clone();
         node.call(move || {
