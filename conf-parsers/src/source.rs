@@ -191,6 +191,10 @@ pub trait Host: Source {
     fn sysctl(&self, path: &str) -> Option<String>;
     /// Number from one of iproute2's tables, `table` being `rt_tables`, `rt_realms`, `rt_protos`, `rt_scopes`, `rt_dsfield`, `group`.
     fn iproute_name(&self, table: &str, name: &str) -> Option<u32>;
+    /// Where iproute2's tables are from now on (`iproute_etc_dir`, `iproute_usr_dir`); none = where they usually are.
+    fn set_iproute_dirs(&self, etc: Option<&str>, usr: Option<&str>) {
+        let _ = (etc, usr);
+    }
     /// Names of all interfaces, any order.
     fn interface_names(&self) -> Vec<String> {
         self.list("/sys/class/net").unwrap_or_default()
@@ -203,11 +207,6 @@ pub trait Host: Source {
     /// Number of processors.
     fn cpu_count(&self) -> u32 {
         1
-    }
-    /// True when a file's content makes it a program for the kernel (ELF), None when unknown. Used by script security.
-    fn is_binary_program(&self, path: &str) -> Option<bool> {
-        let _ = path;
-        None
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 
 use conf_parsers::keepalived::{Lines, model::Global};
 use daemon_rt::log;
@@ -96,11 +96,25 @@ pub struct SharedConfig {
 }
 
 impl SharedConfig {
-    /// An empty one.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            file: memfd(c"keepalived-config")?,
-        })
+    /// An empty one: in `dir` (`tmp_config_directory`), without a name, or else in memory.
+    pub fn new(dir: Option<&str>) -> io::Result<Self> {
+        let on_disk = dir.and_then(|dir| match unnamed_file(dir) {
+            Ok(file) => Some(file),
+            Err(e) => {
+                daemon_rt::log!(
+                    Priority::Info,
+                    "Cannot open config directory {dir} for writing, errno {} - {}",
+                    e.raw_os_error().unwrap_or(0),
+                    crate::text::errno::sentence(&e)
+                );
+                None
+            }
+        });
+        let file = match on_disk {
+            Some(file) => file,
+            None => memfd(c"keepalived-config")?,
+        };
+        Ok(Self { file })
     }
 
     /// Replaces the text. Children must not be reading: the parent reloads only when all have said that they are
@@ -120,6 +134,29 @@ impl SharedConfig {
             .ok()
             .and_then(Lines::from_text)
             .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// A file in `dir` that nobody can open by a name.
+fn unnamed_file(dir: &str) -> io::Result<File> {
+    use nix::fcntl::OFlag;
+    let mut options = File::options();
+    options.read(true).write(true).mode(0o600);
+    let unnamed = (OFlag::O_TMPFILE | OFlag::O_EXCL).bits();
+    match options.clone().custom_flags(unnamed).open(dir) {
+        // The file system can not do that; then it has a name for a moment.
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory
+            ) =>
+        {
+            let path = format!("{dir}/keepalived.{}", std::process::id());
+            let file = options.create_new(true).open(&path)?;
+            std::fs::remove_file(&path)?;
+            Ok(file)
+        }
+        opened => opened,
     }
 }
 
@@ -263,7 +300,13 @@ mod tests {
 
     #[test]
     fn the_shared_text_comes_back() {
-        let shared = SharedConfig::new().unwrap();
+        let dir = std::env::temp_dir();
+        for dir in [None, dir.to_str(), Some("/no/such/dir")] {
+            goes_there_and_back(&SharedConfig::new(dir).unwrap());
+        }
+    }
+
+    fn goes_there_and_back(shared: &SharedConfig) {
         assert!(shared.read().is_err());
         let lines = Lines {
             missing_end: 3,

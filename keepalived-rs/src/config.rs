@@ -5,6 +5,7 @@
 //! Answers to: keepalived-behaviour.md section 1 (exit codes), keepalived 2.3.3 core/main.c.
 
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use conf_parsers::diag::{Class, Diagnostic, PrefixStyle, render};
 use conf_parsers::keepalived::engine::{Feature, Features};
@@ -143,6 +144,10 @@ pub fn load(host: &dyn Host, options: &Options, reload: bool) -> Result<Loaded, 
         PrefixStyle::Reader,
         options.config_test,
     );
+    if let Some(dir) = &outcome.model.global.config_save_dir {
+        // The parse has seen that it is a directory or can be made; children look for it.
+        let _ = std::fs::DirBuilder::new().mode(0o700).create(dir);
+    }
     if let Some(status) = outcome.exit {
         return Err(Unusable { status });
     }

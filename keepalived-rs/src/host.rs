@@ -22,14 +22,41 @@ use conf_parsers::keepalived::script::DEFAULT_USER;
 use conf_parsers::source::{Errno, FileFacts, FileKind, Host, InterfaceFacts, Source, UserFacts};
 use daemon_rt::log;
 use daemon_rt::log::Priority;
+use linux_io::file_system::file_system;
 use linux_io::users;
 
 use names::NumberTable;
+
+/// File systems that tell nobody of changes, by their numbers (keepalived 2.3.3 trackers/track_file.c).
+const UNWATCHABLE: [u32; 20] = [
+    0xcafe_4a11, // bpf
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0x6462_6720, // debugfs
+    0x0000_1cd1, // devpts
+    0xde5e_81e4, // efivarfs
+    0x6573_5546, // fuse
+    0x1980_0202, // mqueue
+    0x0000_6969, // nfs
+    0x5049_5045, // pipefs
+    0x0000_9fa0, // proc
+    0x0000_7275, // romfs
+    0xf97c_ff8c, // selinux
+    0x0000_517b, // smb
+    0xfe53_4d42, // smb2
+    0x534f_434b, // sockfs
+    0x6265_6572, // sysfs
+    0x012f_f7b6, // sysv2
+    0x012f_f7b5, // sysv4
+    0x7472_6163, // tracefs
+];
 
 /// The machine this process runs on, seen from its network namespace.
 #[derive(Debug, Default)]
 pub struct System {
     tables: RefCell<BTreeMap<String, NumberTable>>,
+    /// Where they are.
+    dirs: RefCell<names::Dirs>,
     /// The interfaces as they were when the parse began: a configuration may ask for them a thousand times.
     links: RefCell<Option<Vec<InterfaceFacts>>>,
 }
@@ -250,9 +277,22 @@ impl Host for System {
     fn iproute_name(&self, table: &str, name: &str) -> Option<u32> {
         let mut tables = self.tables.borrow_mut();
         if !tables.contains_key(table) {
-            tables.insert(table.to_owned(), NumberTable::load(table));
+            let dirs = self.dirs.borrow();
+            tables.insert(table.to_owned(), NumberTable::load(table, &dirs));
         }
         tables.get(table)?.number(name)
+    }
+
+    fn set_iproute_dirs(&self, etc: Option<&str>, usr: Option<&str>) {
+        let dirs = names::Dirs::new(etc, usr);
+        if dirs != *self.dirs.borrow() {
+            *self.dirs.borrow_mut() = dirs;
+            self.tables.borrow_mut().clear();
+        }
+    }
+
+    fn is_unwatchable(&self, dir: &str) -> bool {
+        file_system(Path::new(dir)).is_ok_and(|fs| fs.read_only || UNWATCHABLE.contains(&fs.magic))
     }
 
     fn cpu_count(&self) -> u32 {

@@ -14,6 +14,7 @@ pub mod ipc;
 pub mod not_implemented;
 mod parent;
 pub mod paths;
+pub mod process;
 pub mod smtp;
 pub mod text;
 pub mod vrrp;

@@ -39,6 +39,11 @@ pub fn parse(
     if let Some(global) = inherited {
         model.global = global.clone();
     }
+    let dirs = &model.global;
+    host.set_iproute_dirs(
+        dirs.iproute_etc_dir.as_deref(),
+        dirs.iproute_usr_dir.as_deref(),
+    );
     let mut ctx = Ctx::new(lines, part, host, options, model);
     let mut exit = None;
     if lines.opened {

@@ -337,7 +337,8 @@ fn check_path(host: &dyn Host, path: &str, security: bool, remarks: &mut Vec<Str
         .map(|(i, _)| (i.max(1), false))
         .chain([(path.len(), true)]);
     for (end, last) in ends {
-        let Ok(facts) = host.lstat(path.get(..end).unwrap_or(path)) else {
+        let part = path.get(..end).unwrap_or(path);
+        let Ok(facts) = host.lstat(part) else {
             remarks.push(format!(
                 "check_script_secure could not find script '{path}' - disabling"
             ));
@@ -359,6 +360,7 @@ fn check_path(host: &dyn Host, path: &str, security: bool, remarks: &mut Vec<Str
             remarks.push(format!(
                 "Unsafe permissions found for script '{path}'{end}."
             ));
+            remarks.push(blame(part, &facts));
             return Verdict::INSECURE.with(if security {
                 Verdict::INHIBIT
             } else {
@@ -367,6 +369,25 @@ fn check_path(host: &dyn Host, path: &str, security: bool, remarks: &mut Vec<Str
         }
     }
     Verdict::default()
+}
+
+/// Which part of the path makes a script unsafe, and how. The original leaves the operator to look for it.
+fn blame(part: &str, facts: &FileFacts) -> String {
+    let what = match facts.kind {
+        FileKind::Directory => "directory",
+        FileKind::Regular | FileKind::Symlink | FileKind::Other => "file",
+    };
+    let how = if facts.uid != 0 {
+        format!("belongs to user {}, not to root", facts.uid)
+    } else if facts.mode & 0o002 != 0 {
+        format!("can be written by anybody (mode {:04o})", facts.mode)
+    } else {
+        format!(
+            "can be written by group {} (mode {:04o})",
+            facts.gid, facts.mode
+        )
+    };
+    format!("  - {what} '{part}' {how}")
 }
 
 /// Removes `.`, `..` and empty elements; the result starts with `/`.
@@ -415,6 +436,32 @@ mod tests {
         assert!(verdict(0o757, &["/usr/bin/x"], true).0.drops());
         assert_eq!(verdict(0o755, &["/no"], true).0, Verdict::NOT_FOUND);
         assert_eq!(verdict(0o755, &["</some/file"], true).0, Verdict::SYSTEM);
+    }
+
+    #[test]
+    fn the_unsafe_part_is_named() {
+        let facts = |kind, mode, uid, gid| FileFacts {
+            kind,
+            mode,
+            uid,
+            gid,
+        };
+        for (facts, expected) in [
+            (
+                facts(FileKind::Directory, 0o755, 7, 0),
+                "  - directory '/x' belongs to user 7, not to root",
+            ),
+            (
+                facts(FileKind::Regular, 0o757, 0, 0),
+                "  - file '/x' can be written by anybody (mode 0757)",
+            ),
+            (
+                facts(FileKind::Regular, 0o775, 0, 8),
+                "  - file '/x' can be written by group 8 (mode 0775)",
+            ),
+        ] {
+            assert_eq!(blame("/x", &facts), expected);
+        }
     }
 
     #[test]

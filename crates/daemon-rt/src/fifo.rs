@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -16,6 +16,8 @@ use nix::unistd::{Gid, Uid, chown, mkfifo};
 #[derive(Debug)]
 pub struct Fifo {
     path: PathBuf,
+    /// Whom it is made for.
+    uid: u32,
     /// We made it, so we remove it.
     created: bool,
     file: Option<File>,
@@ -28,6 +30,21 @@ pub struct Prepared {
     pub fifo: Fifo,
     /// The owner could not be set; the FIFO is usable all the same.
     pub owner_refused: bool,
+}
+
+/// Why a FIFO cannot be used.
+#[derive(Debug)]
+pub enum Unusable {
+    /// The file is no FIFO, or not one of the daemon's or of the user it is meant for.
+    NotOurs,
+    /// It cannot be opened.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Fifo {
@@ -49,6 +66,7 @@ impl Fifo {
         Ok(Prepared {
             fifo: Self {
                 path: path.to_path_buf(),
+                uid,
                 created,
                 file: None,
             },
@@ -56,8 +74,9 @@ impl Fifo {
         })
     }
 
-    /// Opens the pipe. After a failure it is useless, and removed if it was ours.
-    pub fn open(&mut self) -> io::Result<()> {
+    /// Opens the pipe. After a failure it is useless, and removed if it was ours. What is no pipe, or belongs to somebody else,
+    /// is not used: the name may be a trap (keepalived 2.4.0).
+    pub fn open(&mut self) -> Result<(), Unusable> {
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
@@ -65,6 +84,11 @@ impl Fifo {
             .open(&self.path);
         match opened {
             Ok(file) => {
+                let facts = file.metadata()?;
+                let owners = [linux_io::users::euid(), self.uid];
+                if !facts.file_type().is_fifo() || !owners.contains(&facts.uid()) {
+                    return Err(Unusable::NotOurs);
+                }
                 self.file = Some(file);
                 Ok(())
             }
@@ -73,7 +97,7 @@ impl Fifo {
                     let _ = fs::remove_file(&self.path);
                     self.created = false;
                 }
-                Err(e)
+                Err(e.into())
             }
         }
     }
@@ -83,16 +107,20 @@ impl Fifo {
         &self.path
     }
 
-    /// Writes `line` and a newline, all or nothing. `false` when it was lost.
-    pub fn write_line(&self, line: &str) -> bool {
+    /// Writes `line` and a newline, all or nothing; whether it was written. A line that is lost because nobody reads is no error.
+    pub fn write_line(&self, line: &str) -> io::Result<bool> {
         let Some(mut file) = self.file.as_ref() else {
-            return false;
+            return Ok(false);
         };
         // One write: a pipe takes up to 4096 bytes whole or not at all.
         let mut bytes = Vec::with_capacity(line.len().saturating_add(1));
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
-        file.write(&bytes).is_ok_and(|n| n == bytes.len())
+        match file.write(&bytes) {
+            Ok(n) => Ok(n == bytes.len()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 }
 
@@ -119,14 +147,14 @@ mod tests {
         assert!(!prepared.owner_refused);
         prepared.fifo.open().unwrap();
         let fifo = prepared.fifo;
-        assert!(fifo.write_line("INSTANCE \"A\" MASTER 100"));
+        assert!(fifo.write_line("INSTANCE \"A\" MASTER 100").unwrap());
         let mut reader = File::open(&path).unwrap();
         let mut buf = [0u8; 64];
         let n = reader.read(&mut buf).unwrap();
         assert_eq!(buf.get(..n), Some(&b"INSTANCE \"A\" MASTER 100\n"[..]));
         // Nobody reads: sooner or later a line is lost, and nothing waits.
         let line = "x".repeat(1000);
-        assert!((0..1000).any(|_| !fifo.write_line(&line)));
+        assert!((0..1000).any(|_| !fifo.write_line(&line).unwrap()));
         drop(fifo);
         assert!(!path.exists());
     }
@@ -139,6 +167,22 @@ mod tests {
         prepared.fifo.open().unwrap();
         drop(prepared);
         assert!(path.exists());
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_or_a_link_is_no_pipe() {
+        let path = std::env::temp_dir().join(format!("daemon-rt-fifo3-{}", std::process::id()));
+        fs::write(&path, "").unwrap();
+        let mut prepared = Fifo::prepare(&path, 0, 0).unwrap();
+        assert!(matches!(prepared.fifo.open(), Err(Unusable::NotOurs)));
+        assert!(!prepared.fifo.write_line("x").unwrap());
+        let link = path.with_extension("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let mut prepared = Fifo::prepare(&link, 0, 0).unwrap();
+        assert!(matches!(prepared.fifo.open(), Err(Unusable::Io(_))));
+        drop(prepared);
+        fs::remove_file(&link).unwrap();
         fs::remove_file(&path).unwrap();
     }
 }

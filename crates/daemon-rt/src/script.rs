@@ -22,6 +22,9 @@ const OBEY: Duration = Duration::from_secs(2);
 /// How long to wait for one that even SIGKILL does not end (it hangs in the kernel).
 const HOPELESS: Duration = Duration::from_secs(10);
 
+/// What could make a script run as something else than it is (keepalived 2.4.0).
+const NOT_FOR_SCRIPTS: &[&str] = &["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -89,6 +92,7 @@ impl Command {
         };
         let mut program = Program::new(path);
         program.argv = argv;
+        program.without = NOT_FOR_SCRIPTS;
         program.parent_death = Some(Signal::TERM);
         // Only the superuser may set groups and priorities; for anybody else they are what they are.
         if users::euid() == 0 {

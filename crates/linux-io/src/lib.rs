@@ -10,6 +10,7 @@
 pub mod announce;
 pub mod anon_fd;
 pub mod epoll;
+pub mod file_system;
 pub mod ifname;
 pub mod inotify;
 pub mod link_watch;

@@ -77,6 +77,21 @@ impl LocalTime {
         }
     }
 
+    /// Seconds since 1970 of a date and time of day in the local zone, after the C library has put it right (a 31st of April, an
+    /// hour that the clocks skip): the second value is the moment as it is then. None if the calendar ends before.
+    pub fn resolve(date: (i32, u8, u8), time: (u8, u8, u8)) -> Option<(u64, Self)> {
+        // SAFETY: an all-zero `tm` is a valid value; its zone pointer may be null.
+        let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+        tm.tm_year = date.0.saturating_sub(1900);
+        tm.tm_mon = libc::c_int::from(date.1).saturating_sub(1);
+        tm.tm_mday = date.2.into();
+        (tm.tm_hour, tm.tm_min, tm.tm_sec) = (time.0.into(), time.1.into(), time.2.into());
+        tm.tm_isdst = -1;
+        // SAFETY: `tm` is a live local; as for `localtime_r`, the environment is never changed.
+        let seconds = u64::try_from(unsafe { libc::mktime(&mut tm) }).ok()?;
+        Some((seconds, Self::from_unix(seconds, 0)))
+    }
+
     /// English three-letter weekday, as the C locale has it.
     pub fn weekday_name(&self) -> &'static str {
         WEEKDAYS
@@ -141,6 +156,16 @@ impl std::fmt::Display for Ctime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calendars_are_put_right() {
+        let (seconds, t) = LocalTime::resolve((2026, 11, 22), (12, 43, 3)).unwrap();
+        assert_eq!(LocalTime::from_unix(seconds, 0), t);
+        assert_eq!((t.year, t.month, t.day, t.hour), (2026, 11, 22, 12));
+        let (_, t) = LocalTime::resolve((2026, 4, 31), (12, 0, 0)).unwrap();
+        assert_eq!((t.month, t.day), (5, 1));
+        assert_eq!(LocalTime::resolve((1900, 1, 1), (0, 0, 0)), None);
+    }
 
     #[test]
     fn a_mail_has_a_zone() {

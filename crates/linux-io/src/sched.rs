@@ -11,6 +11,14 @@ pub fn set_nice(value: i32) -> io::Result<()> {
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS as _, 0, value) }).map(drop)
 }
 
+/// The present nice value.
+pub fn nice() -> io::Result<i32> {
+    // SAFETY: takes numbers. The system call itself answers 1 to 40, so that no value looks like an error.
+    let raw = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, 0) };
+    check_long(raw)?;
+    Ok(20_i32.saturating_sub(i32::try_from(raw).unwrap_or(20)))
+}
+
 /// A scheduling class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {

@@ -26,6 +26,8 @@ pub struct Program {
     pub user: Option<Credentials>,
     /// Environment in addition to the daemon's.
     pub env: Vec<(OsString, OsString)>,
+    /// Names of the daemon's own environment that it must not have.
+    pub without: &'static [&'static str],
     /// Signal that the script gets when the daemon dies.
     pub parent_death: Option<Signal>,
     /// Back to the ordinary scheduling class and nice 0, if the daemon runs in another.
@@ -55,6 +57,7 @@ impl Program {
             argv: Vec::new(),
             user: None,
             env: Vec::new(),
+            without: &[],
             parent_death: None,
             reset_priority: false,
             limits: Vec::new(),
@@ -72,6 +75,9 @@ impl Program {
         command
             .arg0(argv.next().map_or(self.path.as_os_str(), |a| a as &OsStr))
             .args(argv);
+        for name in self.without {
+            command.env_remove(name);
+        }
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
         command.stdin(Stdio::null()).process_group(0);
         if !self.inherit_output {

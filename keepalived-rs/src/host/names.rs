@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 const IPROUTE_ETC: &str = "/etc/iproute2";
 const IPROUTE_USR: &str = "/usr/share/iproute2";
@@ -76,20 +76,42 @@ pub(super) fn canonical(text: &str, node: &str) -> Option<String> {
     })
 }
 
+/// Where iproute2's tables are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dirs {
+    etc: PathBuf,
+    usr: PathBuf,
+}
+
+impl Dirs {
+    /// Those of the configuration, or the usual ones.
+    pub(super) fn new(etc: Option<&str>, usr: Option<&str>) -> Self {
+        Self {
+            etc: etc.unwrap_or(IPROUTE_ETC).into(),
+            usr: usr.unwrap_or(IPROUTE_USR).into(),
+        }
+    }
+}
+
+impl Default for Dirs {
+    fn default() -> Self {
+        Self::new(None, None)
+    }
+}
+
 /// One of iproute2's tables of names.
 #[derive(Debug, Default)]
 pub(super) struct NumberTable(BTreeMap<String, u32>);
 
 impl NumberTable {
-    /// Reads `/etc/iproute2/TABLE`, or the one in /usr/share if there is none; then `TABLE.d/*.conf` of
-    /// both, /etc hiding files of the same name. Names that the files leave out keep their usual numbers.
-    pub(super) fn load(table: &str) -> Self {
+    /// Reads `TABLE` in the etc directory (/etc/iproute2), or the one in the usr directory (/usr/share/iproute2) if there is none; then
+    /// `TABLE.d/*.conf` of both, etc hiding files of the same name. Names that the files leave out keep their usual numbers.
+    pub(super) fn load(table: &str, dirs: &Dirs) -> Self {
         let mut this = Self::default();
         for (name, number) in usual(table) {
             this.0.insert((*name).to_owned(), *number);
         }
-        let etc = Path::new(IPROUTE_ETC);
-        let usr = Path::new(IPROUTE_USR);
+        let (etc, usr) = (&dirs.etc, &dirs.usr);
         if let Ok(text) =
             fs::read_to_string(etc.join(table)).or_else(|_| fs::read_to_string(usr.join(table)))
         {
@@ -190,6 +212,31 @@ mod tests {
         let text = "127.0.0.1 localhost\n127.0.1.1 a.example a\n";
         assert_eq!(canonical(text, "A").as_deref(), Some("a.example"));
         assert_eq!(canonical(text, "b"), None);
+    }
+
+    #[test]
+    fn tables_in_other_places() {
+        let dir = std::env::temp_dir().join(format!("keepalived-names-{}", std::process::id()));
+        let file = |name: &str, text: &str| {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        file("usr/rt_tables", "7 seven\n");
+        file("usr/rt_tables.d/a.conf", "8 eight\n");
+        file("etc/rt_tables.d/b.conf", "9 nine\n");
+        let at = |name: &str| Some(dir.join(name).to_string_lossy().into_owned());
+        let dirs = Dirs::new(at("etc").as_deref(), at("usr").as_deref());
+        let table = NumberTable::load("rt_tables", &dirs);
+        let found = ["seven", "eight", "nine", "main"].map(|name| table.number(name));
+        assert_eq!(found, [Some(7), Some(8), Some(9), Some(254)]);
+        file("etc/rt_tables", "6 six\n");
+        let table = NumberTable::load("rt_tables", &dirs);
+        assert_eq!(
+            (table.number("six"), table.number("seven")),
+            (Some(6), None)
+        );
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

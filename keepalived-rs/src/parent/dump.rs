@@ -2,7 +2,8 @@
 
 use daemon_rt::dump_file;
 
-use super::{Parent, info};
+use super::reload_time::{ReloadTime, shown};
+use super::{Parent, info, places};
 use crate::dump_name;
 use crate::host::{self, System};
 use crate::text;
@@ -19,6 +20,13 @@ impl Parent {
         let path = dump_name::data(&self.global, "_parent");
         let process = ProcessNow {
             umask: self.umask,
+            reload_at: self
+                .reload_time
+                .as_ref()
+                .and_then(ReloadTime::due)
+                .map(|due| (shown(due.wall), due.dated)),
+            reload_file: places::reload_marker(&self.global, self.main_pidfile.path())
+                .map(|path| path.display().to_string()),
             ids: (linux_io::users::uid(), linux_io::users::gid()),
             ..ProcessNow::default()
         };

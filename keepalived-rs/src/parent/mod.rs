@@ -13,6 +13,7 @@
 mod dump;
 pub(crate) mod places;
 mod reload;
+mod reload_time;
 mod respawn;
 mod scripts;
 mod spawn;
@@ -44,6 +45,7 @@ use crate::not_implemented;
 use crate::text;
 use crate::text::version::{KERNEL, Kernel, VERSION};
 use places::{PidDir, Places};
+use reload_time::ReloadTime;
 use respawn::Backoff;
 use scripts::Purpose;
 pub(crate) use scripts::{command, say_not_started};
@@ -119,6 +121,10 @@ struct Parent {
     /// What to say when all children have read the configuration: `Startup`, `Reload`.
     announce: Option<&'static str>,
     reload_queued: bool,
+    /// `reload_time_file`, while children run.
+    reload_time: Option<ReloadTime>,
+    /// Configurations in `config_save_dir` so far.
+    saved: u32,
     umask: u32,
     /// Opened before the first network namespace was left, for the VRRP child.
     proc_events: Option<ProcEvents>,
@@ -373,8 +379,10 @@ impl Parent {
         let signals = Signals::take(&handled)?;
         // Whoever outlives its own parent comes to us, so that no script escapes.
         process::set_child_subreaper(true)?;
-        let shared = SharedConfig::new()?;
+        let shared = SharedConfig::new(global.tmp_config_directory.as_deref())?;
         shared.publish(lines)?;
+        let mut saved = 0;
+        places::save_configuration(&global, lines, &mut saved, umask);
         Ok(Self {
             options,
             command_line,
@@ -391,6 +399,8 @@ impl Parent {
             main_pidfile,
             announce: None,
             reload_queued: false,
+            reload_time: None,
+            saved,
             umask,
             proc_events: None,
             bfd_pipes: None,
@@ -427,6 +437,7 @@ impl Parent {
                 self.signal(signal)?;
             }
             self.children_ready()?;
+            self.watch_reload_time()?;
             self.time_passed()?;
         }
     }
@@ -444,6 +455,7 @@ impl Parent {
             .filter_map(|slot| slot.restart_at)
             .chain(self.scripts.next_timeout())
             .chain(stopping)
+            .chain(self.reload_time.as_ref().and_then(ReloadTime::deadline))
             .min();
         let timeout = match next {
             None => PollTimeout::NONE,
@@ -454,10 +466,12 @@ impl Parent {
                     .unwrap_or(PollTimeout::MAX)
             }
         };
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.ready.as_fd(), PollFlags::POLLIN),
         ];
+        let file = self.reload_time.as_ref();
+        fds.extend(file.map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)));
         // Interrupted or not: everything is looked at afterwards.
         let _ = poll(&mut fds, timeout);
     }
@@ -587,6 +601,7 @@ impl Parent {
         }
         // Every lock and descriptor that belongs to the parent or to another child goes now.
         drop((self.slots, self.main_pidfile, self.signals, self.scripts));
+        drop(self.reload_time);
         child::begin(kind, parent, &mut context, &surnames);
         let status = match kind {
             Kind::Vrrp => crate::vrrp::child_main(&mut context),

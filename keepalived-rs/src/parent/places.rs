@@ -6,7 +6,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use conf_parsers::keepalived::Lines;
 use conf_parsers::keepalived::model::Global;
+use daemon_rt::dump_file;
 use daemon_rt::log::Priority;
 use daemon_rt::pidfile::{PidFile, Refused};
 use linux_io::netns;
@@ -167,6 +169,20 @@ pub(crate) fn enter_namespace(name: &str) -> bool {
                 false
             }
         },
+    }
+}
+
+/// Keeps a copy of what was read (`config_save_dir`): `keepalived.conf.PID.N`.
+pub(super) fn save_configuration(global: &Global, lines: &Lines, saved: &mut u32, umask: u32) {
+    let Some(dir) = &global.config_save_dir else {
+        return;
+    };
+    let path = format!("{dir}/keepalived.conf.{}.{saved}", std::process::id());
+    *saved = saved.saturating_add(1);
+    let text = lines.to_text();
+    if let Err(e) = dump_file::write(Path::new(&path), umask, text.as_bytes()) {
+        // The original says nothing.
+        info!("Unable to save configuration {path} - {}", sentence(&e));
     }
 }
 

@@ -9,8 +9,10 @@ use daemon_rt::log::Priority;
 use daemon_rt::script::Command;
 use linux_io::process::Exit;
 use linux_io::signal::Signal;
+use linux_io::timer::monotonic_now;
 use net_types::Duration;
 
+use super::reload_time::ReloadTime;
 use super::{Became, Parent, Phase, Purpose, info, places, set_process_name};
 use crate::child::Kind;
 use crate::config;
@@ -66,6 +68,36 @@ impl Parent {
             return Ok(());
         }
         self.reload()
+    }
+
+    /// Begins to watch `reload_time_file`, or stops to.
+    pub(super) fn start_reload_time(&mut self) {
+        let (file, repeat) = (&self.global.reload_time_file, self.global.reload_repeat);
+        self.reload_time = file
+            .as_deref()
+            .and_then(|path| ReloadTime::start(path, repeat, monotonic_now()));
+    }
+
+    /// What `reload_time_file` says now, and whether its time has come.
+    pub(super) fn watch_reload_time(&mut self) -> Result<(), Became> {
+        let now = monotonic_now();
+        let gone = self.reload_time.as_mut().is_some_and(|t| !t.changed(now));
+        if gone {
+            self.reload_time = None;
+        }
+        let due = self.reload_time.as_ref().and_then(ReloadTime::deadline);
+        if due.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        if let Some(time) = self.reload_time.take() {
+            time.expire();
+        }
+        let result = self.reload_requested();
+        // Whatever becomes of the reload: the file, if it still is there, tells of the next.
+        if self.reload_time.is_none() {
+            self.start_reload_time();
+        }
+        result
     }
 
     /// Tests the new configuration first, if that is wanted.
@@ -180,9 +212,11 @@ impl Parent {
         for warning in not_implemented::warnings(&self.options, &loaded) {
             daemon_rt::log!(Priority::Warning, "{warning}");
         }
+        places::save_configuration(&global, &loaded.lines, &mut self.saved, self.umask);
         drop(loaded);
         linux_io::process::trim_memory();
         self.global = global;
+        self.start_reload_time();
         for kind in Kind::ALL {
             let running = self.slots.iter().any(|s| s.kind == kind && s.pid.is_some());
             if running {

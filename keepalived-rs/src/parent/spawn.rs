@@ -53,6 +53,7 @@ impl Parent {
                 }
             }
         }
+        self.start_reload_time();
         if !any {
             info!("Warning - keepalived has no configuration to run");
         }

@@ -45,6 +45,8 @@ pub(super) struct Sources<'a> {
     pub(super) vmacs: &'a Vmacs,
     pub(super) firewall: &'a Firewall,
     pub(super) polling: &'a Polling,
+    /// SCHED_RR priority and RLIMIT_RTTIME in force.
+    pub(super) scheduling: (u32, u32),
     pub(super) announcer: Option<&'a Announcer>,
     /// The socket's configured receive buffer.
     pub(super) receive_buffer: &'a dyn Fn(SocketId) -> u32,
@@ -55,6 +57,15 @@ impl Sources<'_> {
     pub(super) fn data(&self) {
         let path = dump_name::data(&self.model.global, "");
         self.write(&path, &vrrp_data(self.model, &self.snapshot()));
+    }
+
+    /// To a file of `config_save_dir`.
+    pub(super) fn save(&self, path: &str) {
+        let content = vrrp_data(self.model, &self.snapshot());
+        let written = dump_file::write(Path::new(path), self.context.umask, content.as_bytes());
+        if written.is_err() {
+            log!(Priority::Info, "Failed to open config_save file {path}");
+        }
     }
 
     /// `--dump-conf`: the data dump, each line of it as a line of the log.
@@ -129,12 +140,9 @@ impl Sources<'_> {
             process: ProcessNow {
                 umask: self.context.umask,
                 ids: (users::uid(), users::gid()),
-                realtime_priority: self.model.global.vrrp.realtime_priority,
-                realtime_limit: if self.model.global.vrrp.realtime_priority > 0 {
-                    self.model.global.vrrp.realtime_limit
-                } else {
-                    0
-                },
+                realtime_priority: self.scheduling.0,
+                realtime_limit: self.scheduling.1,
+                reload_at: None,
                 reload_file: None,
                 fifos_open: true,
             },

@@ -25,7 +25,6 @@ pub mod linkbeat;
 pub mod lower;
 pub mod notify;
 pub mod objects;
-mod process;
 mod run;
 pub mod sockets;
 mod track;
@@ -53,6 +52,7 @@ pub fn child_main(context: &mut Context) -> u8 {
         Signal::TERM,
         Signal::INT,
         Signal::CHLD,
+        Signal::XCPU,
     ];
     handled.extend(crate::cli::json_signal());
     handled.extend(crate::cli::stats_clear_signal());

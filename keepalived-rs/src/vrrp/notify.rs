@@ -13,7 +13,7 @@ use std::path::Path;
 
 use conf_parsers::keepalived::model::global::Fifo as FifoModel;
 use conf_parsers::keepalived::model::{Global, Model, Script};
-use daemon_rt::fifo::Fifo;
+use daemon_rt::fifo::{Fifo, Unusable};
 use daemon_rt::log::Priority;
 use daemon_rt::script::{Command, Overdue, Scripts};
 use linux_io::epoll::ReadSet;
@@ -69,7 +69,7 @@ pub struct Notifier {
     instances: Vec<Commands>,
     groups: Vec<Commands>,
     /// `notify_fifo`, then `vrrp_notify_fifo`.
-    fifos: Vec<Fifo>,
+    fifos: Vec<(&'static str, Fifo)>,
     watched: Scripts<Purpose>,
     alerts: Alerts,
 }
@@ -130,10 +130,10 @@ impl Notifier {
         self.close_fifos(now);
         for (fifo, kind) in [
             (&global.notify_fifo, ""),
-            (&global.vrrp_notify_fifo, "vrrp "),
+            (&global.vrrp_notify_fifo, "vrrp_"),
         ] {
             if let Some(opened) = self.open(fifo, kind, now) {
-                self.fifos.push(opened);
+                self.fifos.push((kind, opened));
             }
         }
     }
@@ -163,7 +163,14 @@ impl Notifier {
         let mut fifo = prepared.fifo;
         match fifo.open() {
             Ok(()) => Some(fifo),
-            Err(e) => {
+            Err(Unusable::NotOurs) => {
+                daemon_rt::log!(
+                    Priority::Info,
+                    "{kind}notify fifo {name} is not a fifo we own - not using"
+                );
+                None
+            }
+            Err(Unusable::Io(e)) => {
                 daemon_rt::log!(
                     Priority::Info,
                     "Unable to open {kind}notify fifo {name} - errno {}",
@@ -294,8 +301,15 @@ impl Notifier {
             return;
         }
         let line = format!("{kind} \"{name}\" {state} {priority}");
-        for fifo in &self.fifos {
-            fifo.write_line(&line);
+        for (kind, fifo) in &self.fifos {
+            if let Err(e) = fifo.write_line(&line) {
+                let kind = kind.replace('_', " ");
+                daemon_rt::log!(
+                    Priority::Info,
+                    "{kind}notify fifo write error: {}",
+                    sentence(&e)
+                );
+            }
         }
     }
 

@@ -274,9 +274,8 @@ pub struct Global {
     pub vrrp_check_unicast_src: bool,
     pub vrrp_skip_check_adv_addr: bool,
     pub vrrp_strict: bool,
+    /// Microseconds; what was left of `vrrp_delay_after_boot`, if that is longer.
     pub vrrp_startup_delay: u32,
-    /// Microseconds after boot; 0 for none.
-    pub vrrp_delay_after_boot: u32,
     pub log_unknown_vrids: bool,
     pub vrrp_owner_ignore_adverts: bool,
     pub vmac_prefix: Option<String>,
@@ -409,7 +408,6 @@ impl Default for Global {
             vrrp_skip_check_adv_addr: false,
             vrrp_strict: false,
             vrrp_startup_delay: 0,
-            vrrp_delay_after_boot: 0,
             log_unknown_vrids: false,
             vrrp_owner_ignore_adverts: false,
             vmac_prefix: None,

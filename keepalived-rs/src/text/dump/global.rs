@@ -164,7 +164,12 @@ fn reload(out: &mut String, g: &Global, now: &ProcessNow) {
             " Reload time file = {file}{}",
             if g.reload_repeat { " (repeat)" } else { "" }
         );
-        line!(out, " No reload scheduled");
+        match &now.reload_at {
+            // The original's bracket stays open.
+            Some((at, true)) => line!(out, " Reload scheduled for {at} (date specified"),
+            Some((at, false)) => line!(out, " Reload scheduled for {at}"),
+            None => line!(out, " No reload scheduled"),
+        }
     }
     if let Some(file) = &now.reload_file {
         line!(out, " Reload_file = {file}");

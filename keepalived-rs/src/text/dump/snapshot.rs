@@ -51,6 +51,8 @@ pub struct ProcessNow {
     pub realtime_priority: u32,
     /// Current RLIMIT_RTTIME; 0 = none.
     pub realtime_limit: u32,
+    /// When `reload_time_file` wants a reload (`2026-11-22 17:03:31`), and whether it names a day (parent).
+    pub reload_at: Option<(String, bool)>,
     /// Path of the reload marker, if there is one.
     pub reload_file: Option<String>,
     /// FIFOs are open here, so that their scripts have the path as last argument (children).

@@ -14,7 +14,9 @@ use vrrp_proto::input::Received;
 
 use super::buffers::receive_buffer;
 use super::{Child, NEWS_AT_ONCE, PACKETS_AT_ONCE};
+use crate::child::Kind;
 use crate::host;
+use crate::process;
 use crate::text;
 use crate::vrrp::dump::Sources;
 use crate::vrrp::kernel::KernelEvent;
@@ -164,6 +166,7 @@ impl Child<'_> {
             match signal {
                 Signal::TERM | Signal::INT => self.shut_down(),
                 Signal::HUP => self.reload(),
+                Signal::XCPU => process::say_too_much_time(Kind::Vrrp),
                 Signal::USR1 => {
                     let pid = std::process::id();
                     log!(
@@ -217,6 +220,7 @@ impl Child<'_> {
             vmacs: &self.vmacs,
             firewall: &self.firewall,
             polling: &self.polling,
+            scheduling: self.scheduling.present(),
             announcer: self.announcer.as_ref(),
             receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),
         });

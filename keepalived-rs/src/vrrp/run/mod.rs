@@ -46,14 +46,14 @@ use super::linkbeat::Polling;
 use super::lower::Static;
 use super::notify::Notifier;
 use super::objects::Objects;
-use super::process;
 use super::sockets::Sockets;
 use super::track::Tracking;
 use super::vmac::Vmacs;
-use crate::child::Context;
+use crate::child::{Context, Kind};
 use crate::config::parse_child;
 use crate::host::System;
 use crate::not_implemented;
+use crate::process::Scheduling;
 
 /// Largest packet that is taken: 255 IPv6 addresses and the header fit, and so does any IPv4 header.
 const PACKET_LEN: usize = 8192;
@@ -132,6 +132,9 @@ struct Child<'a> {
     tell_parent: bool,
     firewall: Firewall,
     igmp: LocalIgmp,
+    scheduling: Scheduling,
+    /// Dumps in `config_save_dir` so far.
+    saved: u32,
 }
 
 /// Starts, lives, stops. The exit status.
@@ -168,7 +171,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         (&mut vmacs, &mut polling),
         false,
     )?;
-    process::apply(&model.global.vrrp);
+    let mut scheduling = Scheduling::default();
+    scheduling.apply(&model.global, Kind::Vrrp);
     let now = monotonic_now();
     let detail = context.options.log_detail > 0;
     let firewall = Firewall::new(&model.global);
@@ -196,6 +200,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         tell_parent: true,
         firewall,
         igmp: LocalIgmp::new(disable_igmp),
+        scheduling,
+        saved: 0,
     };
     child.take_lanes();
     child.dump_configuration();
@@ -239,7 +245,9 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             watches.timer.emptied();
             if fired {
                 // It fires once; the next deadline is set even if it is the same.
-                armed = None;
+                if let Some(due) = armed.take() {
+                    child.scheduling.met(due, monotonic_now());
+                }
             }
         }
         // Packets first: an advert that has arrived must not be late because others were due at the same time.

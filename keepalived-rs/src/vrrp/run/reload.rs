@@ -13,16 +13,17 @@ use vrrp_proto::{Input, Object};
 
 use super::Child;
 use super::outputs::say_addresses;
-use crate::child::Context;
+use crate::child::{Context, Kind};
 use crate::config::parse_child;
 use crate::not_implemented;
+use crate::process;
 use crate::text;
+use crate::vrrp::EXIT_FATAL;
 use crate::vrrp::kernel::Kernel;
 use crate::vrrp::linkbeat::Polling;
 use crate::vrrp::lower::{Lowered, Static, Switches, lower};
 use crate::vrrp::track::Tracking;
 use crate::vrrp::vmac::Vmacs;
-use crate::vrrp::{EXIT_FATAL, process};
 
 /// Lowers the model and fills in what the kernel says.
 pub(super) fn prepare(
@@ -79,9 +80,25 @@ pub(super) fn prepare(
 }
 
 impl Child<'_> {
+    /// `config_save_dir`: a data dump from before and one from after each reload.
+    fn save_configuration(&mut self, after: bool) {
+        let Some(dir) = &self.model.global.config_save_dir else {
+            return;
+        };
+        if !after {
+            self.saved = self.saved.saturating_add(1);
+        }
+        let pid = std::process::id();
+        let when = if after { "post" } else { "pre" };
+        let path = format!("{dir}/keepalived_vrrp.{pid}.{}.{when}", self.saved);
+        self.dumps(|d| d.save(&path));
+    }
+
     /// SIGHUP: the parent has put a new configuration where we read it.
     pub(super) fn reload(&mut self) {
         log!(Priority::Info, "Reloading");
+        self.scheduling.reset();
+        self.save_configuration(false);
         self.feed(monotonic_now(), Input::PrepareReload);
         let lines = match self.context.shared.read() {
             Ok(lines) => lines,
@@ -130,8 +147,8 @@ impl Child<'_> {
             }
         };
         let before = std::mem::replace(&mut self.model, outcome.model);
-        process::adopt(self.context, &before.global, &self.model.global);
         self.firewall.reconfigure(&self.model.global);
+        process::adopt(self.context, Kind::Vrrp, &before.global, &self.model.global);
         let old = std::mem::replace(&mut self.statics, statics);
         self.remove_old_statics(&old);
         self.promote_secondaries();
@@ -146,7 +163,8 @@ impl Child<'_> {
         self.forget_unused();
         self.dump_configuration();
         self.say_sockets();
-        process::apply(&self.model.global.vrrp);
+        self.scheduling.apply(&self.model.global, Kind::Vrrp);
+        self.save_configuration(true);
         linux_io::process::trim_memory();
     }
 

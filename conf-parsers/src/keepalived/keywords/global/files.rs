@@ -122,7 +122,14 @@ pub(super) fn json_version(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
 
 pub(super) fn iproute_dir(ctx: &mut Ctx<'_>, line: &Line, field: Field<Option<String>>) -> Flow {
     match line.get(1) {
-        Some(dir) if line.len() == 2 => *field(&mut ctx.model.global) = Some(dir.to_owned()),
+        Some(dir) if line.len() == 2 => {
+            *field(&mut ctx.model.global) = Some(dir.to_owned());
+            let dirs = &ctx.model.global;
+            ctx.host.set_iproute_dirs(
+                dirs.iproute_etc_dir.as_deref(),
+                dirs.iproute_usr_dir.as_deref(),
+            );
+        }
         _ => ctx.report(
             Class::GeneralError,
             format!("{} requires path", line.keyword()),

@@ -331,33 +331,70 @@ pub(super) fn startup_delay(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     let value = ctx
         .read_decimal(word, 1000, u64::from(u32::MAX), 6, true)
         .and_then(|v| u32::try_from(v).ok());
-    match value {
-        Some(delay) => ctx.model.global.vrrp_startup_delay = delay,
-        None => ctx.report(
+    let Some(delay) = value else {
+        ctx.report(
             Class::GeneralError,
             format!("vrrp_startup_delay '{word}' is invalid"),
+        );
+        return Ok(());
+    };
+    take_delay(ctx, delay, |_| {
+        format!("The vrrp_startup_delay is very large - {word} seconds")
+    });
+    Ok(())
+}
+
+/// 2.4.0: this long from boot on. What is left of it is a start-up delay.
+pub(super) fn delay_after_boot(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
+    let word = line.word(ctx, 1)?;
+    let value = ctx.read_timer(word, 1000, u64::from(u32::MAX), true);
+    let Some(delay) = value.and_then(|v| u32::try_from(v).ok()) else {
+        ctx.report(
+            Class::GeneralError,
+            format!("vrrp_delay_after_boot '{word}' is invalid"),
+        );
+        return Ok(());
+    };
+    let uptime = match ctx.host.read("/proc/uptime") {
+        Err(_) => Err("open"),
+        Ok(text) => uptime_micros(&text).ok_or("read"),
+    };
+    match uptime {
+        Ok(passed) => {
+            let left = u32::try_from(u64::from(delay).saturating_sub(passed)).unwrap_or(delay);
+            take_delay(ctx, left, |delay| {
+                let seconds = delay / 1_000_000;
+                format!("The vrrp_wait_after_boot is very large - {seconds} seconds")
+            });
+        }
+        Err(what) => ctx.report(
+            Class::Warning,
+            format!("Unable to {what} /proc/uptime for vrrp_delay_after_boot - ignoring"),
         ),
-    }
-    if ctx.model.global.vrrp_startup_delay >= 60_000_000 {
-        ctx.log(format!(
-            "The vrrp_startup_delay is very large - {word} seconds"
-        ));
     }
     Ok(())
 }
 
-/// 2.4.0. What is left of it depends on the time since boot, which the daemon asks for.
-pub(super) fn delay_after_boot(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    let word = line.word(ctx, 1)?;
-    let value = ctx.read_timer(word, 1000, u64::from(u32::MAX), true);
-    match value.and_then(|v| u32::try_from(v).ok()) {
-        Some(delay) => ctx.model.global.vrrp_delay_after_boot = delay,
-        None => ctx.report(
-            Class::GeneralError,
-            format!("vrrp_delay_after_boot '{word}' is invalid"),
-        ),
+/// The longer of two delays counts (2.4.0; in 2.3.3 the later).
+fn take_delay(ctx: &mut Ctx<'_>, delay: u32, very_large: impl FnOnce(u32) -> String) {
+    if delay <= ctx.model.global.vrrp_startup_delay {
+        return;
     }
-    Ok(())
+    ctx.model.global.vrrp_startup_delay = delay;
+    if delay >= 60_000_000 {
+        ctx.log(very_large(delay));
+    }
+}
+
+/// Microseconds since boot: `12345.67 …`.
+fn uptime_micros(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (seconds, fraction) = text.split_ascii_whitespace().next()?.split_once('.')?;
+    let digits = u32::try_from(fraction.len()).ok().filter(|n| *n <= 6)?;
+    let fraction: u64 = fraction.parse().ok()?;
+    let seconds: u64 = seconds.parse().ok()?;
+    let micros = fraction.checked_mul(10_u64.pow(6_u32.saturating_sub(digits)))?;
+    seconds.checked_mul(1_000_000)?.checked_add(micros)
 }
 
 pub(super) fn owner_ignore_adverts(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
