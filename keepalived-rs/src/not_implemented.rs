@@ -74,16 +74,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "dbus_service_name"),
     ("global_defs", "dbus_no_interface_name"),
     // The rest.
-    ("global_defs", "iproute_usr_dir"),
-    ("global_defs", "iproute_etc_dir"),
-    ("global_defs", "random_seed"),
-    ("global_defs", "max_auto_priority"),
-    ("global_defs", "min_auto_priority_delay"),
-    ("global_defs", "reload_time_file"),
-    ("global_defs", "reload_repeat"),
-    ("global_defs", "config_save_dir"),
-    ("global_defs", "tmp_config_directory"),
-    ("global_defs", "vrrp_delay_after_boot"),
 ];
 
 /// Whether a model uses something.
@@ -98,7 +88,6 @@ pub static WORDS: &[(&str, Part, UsedIn)] = &[
 
 /// Command-line options without effect: how they are written.
 pub static OPTIONS: &[&str] = &[
-    "-a, --address-monitoring",
     "-I, --dont-release-ipvs",
     "-x, --snmp",
     "-A, --snmp-agent-socket",
@@ -121,24 +110,16 @@ pub fn of_outcome(outcome: &Outcome, part: Part) -> Vec<String> {
         .iter()
         .filter(|(_, whose, used)| *whose == part && used(model))
         .map(|(words, _, _)| format!("WARNING - {words}: not implemented yet"));
-    // Switched off: that works.
-    let off = |keyword: &str| keyword == "max_auto_priority" && model.global.max_auto_priority <= 0;
-    let mut out = of_keywords(&outcome.used, part, off);
+    let mut out = of_keywords(&outcome.used, part);
     out.extend(words);
     out
 }
 
-fn of_keywords(
-    used: &BTreeSet<(&'static str, &'static str)>,
-    part: Part,
-    off: impl Fn(&str) -> bool,
-) -> Vec<String> {
+fn of_keywords(used: &BTreeSet<(&'static str, &'static str)>, part: Part) -> Vec<String> {
     used.iter()
         .filter(|(block, keyword)| {
             let global = is_global(block);
-            (global == (part == Part::Parent))
-                && KEYWORDS.contains(&(*block, *keyword))
-                && !off(keyword)
+            (global == (part == Part::Parent)) && KEYWORDS.contains(&(*block, *keyword))
         })
         .map(|(block, keyword)| sentence(block, keyword))
         .collect()
@@ -158,7 +139,6 @@ pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
         given.then(|| format!("WARNING - option {written}: not implemented yet"))
     };
     out.extend(option(options.dont_release_ipvs, "--dont-release-ipvs"));
-    out.extend(option(options.address_monitoring, "--address-monitoring"));
     out.extend(option(options.snmp, "--snmp"));
     out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
     let global = &loaded.outcome.model.global;
@@ -220,20 +200,17 @@ mod tests {
 
     #[test]
     fn each_process_tells_its_own() {
-        let used = BTreeSet::from([
-            ("global_defs", "random_seed"),
-            ("global_defs", "router_id"),
-            ("vrrp_instance", "lvs_sync_daemon_interface"),
-            ("vrrp_instance", "interface"),
-        ]);
-        assert_eq!(
-            of_keywords(&used, Part::Parent, |_| false),
-            ["WARNING - random_seed in global_defs: not implemented yet"]
-        );
-        assert_eq!(
-            of_keywords(&used, Part::Vrrp, |_| false),
-            ["WARNING - lvs_sync_daemon_interface in vrrp_instance: not implemented yet",]
-        );
+        // All rows, and keywords that work.
+        let mut used: BTreeSet<_> = KEYWORDS.iter().copied().collect();
+        used.extend([("global_defs", "router_id"), ("vrrp_instance", "interface")]);
+        let parents = of_keywords(&used, Part::Parent);
+        let childs = of_keywords(&used, Part::Vrrp);
+        assert_eq!(parents.len() + childs.len(), KEYWORDS.len());
+        for (block, keyword) in KEYWORDS {
+            let lines = if is_global(block) { &parents } else { &childs };
+            assert!(lines.contains(&sentence(block, keyword)), "{keyword}");
+        }
+        assert_eq!(sentence("b", "k"), "WARNING - k in b: not implemented yet");
     }
 
     const BEGIN: &str = "<!-- not implemented: begin -->\n";
@@ -277,7 +254,7 @@ mod tests {
     /// Each block of a configuration that uses everything is told by one of the processes.
     #[test]
     fn what_a_configuration_uses_is_told() {
-        let text = "global_defs {\n dynamic_interfaces allow_if_changes\n max_auto_priority -1\n random_seed 5\n}\n\
+        let text = "global_defs {\n dynamic_interfaces allow_if_changes\n}\n\
             vrrp_instance A {\n interface eth0\n virtual_router_id 1\n\
             virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
         let mut host = conf_parsers::source::FakeHost::with_interfaces(&["eth0"]);
@@ -290,10 +267,7 @@ mod tests {
         };
         assert_eq!(
             told(Part::Parent),
-            [
-                "WARNING - random_seed in global_defs: not implemented yet",
-                "WARNING - allow_if_changes in dynamic_interfaces: not implemented yet",
-            ]
+            ["WARNING - allow_if_changes in dynamic_interfaces: not implemented yet",]
         );
         assert_eq!(told(Part::Vrrp), Vec::<String>::new());
     }

@@ -306,7 +306,12 @@ fn parse(text: &str, now: u64) -> Result<Due, Wrong> {
         _ => return Err(Wrong::Invalid),
     };
     // Whether the calendar has it is asked in the local zone, for UTC too.
-    let (mut wall, moment) = LocalTime::resolve(date, time).ok_or(Wrong::NotValid)?;
+    let before_all = if date.0 < 1970 {
+        Wrong::Past
+    } else {
+        Wrong::NotValid
+    };
+    let (mut wall, moment) = LocalTime::resolve(date, time).ok_or(before_all)?;
     if (moment.year, moment.month, moment.day) != date
         || (moment.hour, moment.minute, moment.second) != time
     {

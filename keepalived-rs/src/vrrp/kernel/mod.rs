@@ -6,6 +6,7 @@
 //! ```
 //! Answers to: keepalived 2.3.3 core/keepalived_netlink.c (log lines, which refusals are none, whose removals count).
 
+mod addresses;
 mod links;
 mod news;
 mod queue;
@@ -76,6 +77,8 @@ pub struct Kernel {
     /// Found by [`Kernel::catch_up`], not yet told.
     held: Vec<KernelEvent>,
     buffer: Box<[u8]>,
+    /// News of addresses are logged (`-a`); whether with the details of `-D`.
+    pub address_news: Option<bool>,
 }
 
 impl Kernel {
@@ -110,6 +113,7 @@ impl Kernel {
             statics: BTreeMap::new(),
             held: Vec::new(),
             buffer: vec![0; DATAGRAM_LEN].into_boxed_slice(),
+            address_news: None,
         };
         kernel.watch_tables()?;
         kernel.read_interfaces()?;

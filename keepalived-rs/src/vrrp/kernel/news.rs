@@ -62,9 +62,13 @@ impl Kernel {
         cause: Option<u32>,
         events: &mut Vec<KernelEvent>,
     ) {
+        let told = events.len();
         if self.interfaces.apply(event, &self.objects) {
             self.interfaces
                 .take_changes(|id, facts| events.push(KernelEvent::Link(id, facts)));
+        }
+        if let (Some(detail), None, true) = (self.address_news, cause, told == events.len()) {
+            self.say_address_news(event, detail);
         }
         self.take_objects(event, cause, events);
     }

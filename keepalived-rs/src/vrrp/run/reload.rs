@@ -50,6 +50,10 @@ pub(super) fn prepare(
     // What is told from here on is in the tables already.
     kernel.catch_up();
     kernel.read_interfaces()?;
+    if context.options.address_monitoring {
+        kernel.address_news = Some(context.options.log_detail > 0);
+        kernel.say_all_addresses()?;
+    }
     if context.options.log_detail > 0 {
         say_addresses(&config, &kernel.interfaces);
     }
