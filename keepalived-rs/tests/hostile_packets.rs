@@ -21,6 +21,7 @@ use testkit::link::cable;
 use testkit::need;
 use testkit::node::{Node, Process};
 use testkit::sut::{Make, Programs};
+use vrrp_proto::auth::ah;
 
 const LIMIT: Duration = Duration::from_secs(25);
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
@@ -73,7 +74,73 @@ const CASES: &[Case] = &[
         interval: "40",
         lines: "priority 100",
     },
+    Case {
+        name: "v2-ah-master",
+        version: 2,
+        master: true,
+        interval: "1",
+        lines: "priority 200\nauthentication {\n auth_type AH\n auth_pass s3cret\n}",
+    },
+    Case {
+        name: "v2-ah-backup",
+        version: 2,
+        master: false,
+        interval: "60",
+        lines: "priority 100\nauthentication {\n auth_type AH\n auth_pass s3cret\n}",
+    },
+    Case {
+        name: "v2-ah-unicast-backup",
+        version: 2,
+        master: false,
+        interval: "60",
+        lines: "priority 100\nauthentication {\n auth_type AH\n auth_pass s3cret\n}\nunicast_peer {\n 10.9.0.66\n}",
+    },
+    Case {
+        name: "v3-unicast-master",
+        version: 3,
+        master: true,
+        interval: "1",
+        lines: "priority 200\ncheck_unicast_src\nunicast_peer {\n 10.9.0.66 min_ttl 100 max_ttl 200\n 10.9.0.65\n}",
+    },
+    Case {
+        name: "v3-unicast-backup",
+        version: 3,
+        master: false,
+        interval: "40",
+        lines: "priority 100\nunicast_peer {\n 10.9.0.66 min_ttl 100 max_ttl 200\n}",
+    },
+    Case {
+        name: "v3-owner",
+        version: 3,
+        master: true,
+        interval: "1",
+        lines: "priority 255\nstate MASTER",
+    },
+    Case {
+        name: "v3-owner-ignores",
+        version: 3,
+        master: true,
+        interval: "1",
+        lines: "priority 255\nstate MASTER\nowner_ignore_adverts",
+    },
+    Case {
+        name: "v3-answers-the-higher",
+        version: 3,
+        master: true,
+        interval: "1",
+        lines: "priority 200\nhigher_prio_send_advert\nlower_prio_no_advert",
+    },
+    Case {
+        name: "v3-skips-addresses",
+        version: 3,
+        master: false,
+        interval: "40",
+        lines: "priority 100\nskip_check_adv_addr\nnopreempt",
+    },
 ];
+
+/// Key of the cases with an authentication header.
+const KEY: [u8; 8] = *b"s3cret\0\0";
 
 /// An advert whose every field can be wrong.
 #[derive(Clone)]
@@ -95,9 +162,22 @@ struct Advert {
     /// How much is left of the packet.
     cut: Option<usize>,
     ttl: u8,
+    from: Ipv4Addr,
     to: Ipv4Addr,
+    /// The authentication header, if there is one.
+    ah: Option<Header>,
     /// Words of no-operation options in the IP header.
     options: u8,
+}
+
+/// An authentication header whose every field can be wrong.
+#[derive(Clone, Copy)]
+struct Header {
+    next: u8,
+    length: u8,
+    spi: Ipv4Addr,
+    sequence: u32,
+    key: [u8; 8],
 }
 
 fn sum(parts: &[&[u8]]) -> u16 {
@@ -118,13 +198,15 @@ impl Advert {
     fn right(case: &Case, priority: u8) -> Self {
         let seconds: u16 = case.interval.parse().unwrap();
         let pass = case.lines.contains("PASS");
+        let ah = case.lines.contains("AH");
+        let unicast = case.lines.contains("unicast_peer");
         Self {
             version: case.version,
             kind: 1,
             vrid: 51,
             priority,
             count: 1,
-            auth_type: u8::from(pass),
+            auth_type: if ah { 2 } else { u8::from(pass) },
             interval: if case.version == 3 {
                 seconds * 100
             } else {
@@ -135,8 +217,16 @@ impl Advert {
             checksum_off: 0,
             tail: 0,
             cut: None,
-            ttl: 255,
-            to: GROUP,
+            ttl: if unicast { 150 } else { 255 },
+            from: STRANGER,
+            to: if unicast { TARGET } else { GROUP },
+            ah: ah.then_some(Header {
+                next: 112,
+                length: 4,
+                spi: STRANGER,
+                sequence: 1,
+                key: KEY,
+            }),
             options: 0,
         }
     }
@@ -160,7 +250,7 @@ impl Advert {
         bytes.extend(self.password.iter().flatten());
         let mut pseudo = Vec::new();
         if self.password.is_none() {
-            pseudo.extend(STRANGER.octets());
+            pseudo.extend(self.from.octets());
             pseudo.extend(self.to.octets());
             pseudo.extend([0, 112]);
             pseudo.extend((bytes.len() as u16).to_be_bytes());
@@ -175,11 +265,13 @@ impl Advert {
     fn frame(&self) -> Vec<u8> {
         let packet = self.packet();
         let head = 20 + usize::from(self.options) * 4;
-        let total = (head + packet.len()) as u16;
+        let before = self.ah.map_or(0, |_| 24);
+        let total = (head + before + packet.len()) as u16;
         let mut ip = vec![0x40 | (head / 4) as u8, 0xc0];
         ip.extend(total.to_be_bytes());
-        ip.extend([0, 1, 0, 0, self.ttl, 112, 0, 0]);
-        ip.extend(STRANGER.octets());
+        let protocol = self.ah.map_or(112, |_| 51);
+        ip.extend([0, 1, 0, 0, self.ttl, protocol, 0, 0]);
+        ip.extend(self.from.octets());
         ip.extend(self.to.octets());
         ip.resize(head, 1);
         let right = sum(&[&ip]);
@@ -191,12 +283,25 @@ impl Advert {
         };
         let mut frame = destination.to_vec();
         frame.extend([2, 0, 0, 0, 0, 0x66, 8, 0]);
+        let Some(ah) = self.ah else {
+            frame.extend(ip);
+            frame.extend(packet);
+            return frame;
+        };
+        ip.extend([ah.next, ah.length, 0, 0]);
+        ip.extend(ah.spi.octets());
+        ip.extend(ah.sequence.to_be_bytes());
+        ip.extend([0; 12]);
+        ip.extend(packet);
+        // Without options; with them it is wrong.
+        ah::seal(&ah.key, &mut ip, self.to != GROUP);
         frame.extend(ip);
-        frame.extend(packet);
         frame
     }
 }
 
+/// The daemon's address.
+const TARGET: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 /// The daemon's hardware address.
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
@@ -252,8 +357,35 @@ fn shots(case: &Case) -> Vec<(&'static str, Advert)> {
         ),
         ("count 0, address there", with(|a| a.count = 0)),
         ("IP options", with(|a| a.options = 2)),
-        ("unicast", with(|a| a.to = Ipv4Addr::new(10, 9, 0, 1))),
     ];
+    shots.push(if right.to == GROUP {
+        ("unicast", with(|a| a.to = TARGET))
+    } else {
+        ("multicast", with(|a| a.to = GROUP))
+    });
+    if right.to != GROUP {
+        shots.extend([
+            ("ttl 100", with(|a| a.ttl = 100)),
+            ("ttl 99", with(|a| a.ttl = 99)),
+            ("ttl 200", with(|a| a.ttl = 200)),
+            ("ttl 201", with(|a| a.ttl = 201)),
+            ("not a peer", with(|a| a.from = Ipv4Addr::new(10, 9, 0, 67))),
+            (
+                "not a peer, priority 255",
+                with(|a| {
+                    a.from = Ipv4Addr::new(10, 9, 0, 67);
+                    a.priority = 255;
+                }),
+            ),
+            (
+                "not a peer, priority 0",
+                with(|a| {
+                    a.from = Ipv4Addr::new(10, 9, 0, 67);
+                    a.priority = 0;
+                }),
+            ),
+        ]);
+    }
     if case.version == 2 {
         shots.extend([
             ("auth type 0 or 1", with(|a| a.auth_type ^= 1)),
@@ -272,6 +404,21 @@ fn shots(case: &Case) -> Vec<(&'static str, Advert)> {
             ("reserved bits", with(|a| a.interval |= 0xf000)),
         ]);
     }
+    if right.ah.is_some() {
+        let header = |change: fn(&mut Header)| {
+            let mut advert = right.clone();
+            change(advert.ah.as_mut().unwrap());
+            advert
+        };
+        shots.extend([
+            ("no authentication header", with(|a| a.ah = None)),
+            ("next header", header(|h| h.next = 6)),
+            ("length of the header", header(|h| h.length = 5)),
+            ("index", header(|h| h.spi = Ipv4Addr::new(10, 9, 0, 67))),
+            ("key", header(|h| h.key = *b"s3creT\0\0")),
+            ("sequence 0", header(|h| h.sequence = 0)),
+        ]);
+    }
     shots.push(("lower priority", right.clone()));
     if case.master {
         shots.push(("priority 0", with(|a| a.priority = 0)));
@@ -286,6 +433,20 @@ fn shots(case: &Case) -> Vec<(&'static str, Advert)> {
             }),
         ));
         shots.push(("priority 254", with(|a| a.priority = 254)));
+    }
+    // Each with a new number.
+    for (number, (name, shot)) in (1..).zip(&mut shots) {
+        if let Some(ah) = shot.ah.as_mut().filter(|_| *name != "sequence 0") {
+            ah.sequence = number * 1000;
+        }
+    }
+    if right.ah.is_some() {
+        let mut last = right.clone();
+        last.priority = 254;
+        for (name, sequence) in [("last number", u32::MAX), ("after the last", 1_000_000)] {
+            last.ah = right.ah.map(|h| Header { sequence, ..h });
+            shots.push((name, last.clone()));
+        }
     }
     shots
 }
