@@ -57,9 +57,8 @@ impl Router {
             self.look_up_faults(id);
             self.say_faults(id);
             self.update_priority(now, id);
-            let live = &mut self.live[id.index()];
-            if live.faulty {
-                live.state = State::Fault;
+            if self.faulty_from_outside(id) {
+                self.live[id.index()].state = State::Fault;
             }
         }
         for g in self.group_ids() {
@@ -75,7 +74,7 @@ impl Router {
                 State::Backup
             };
             for m in &members {
-                if self.live[m.index()].faulty && state != State::Fault {
+                if self.faulty_from_outside(*m) && state != State::Fault {
                     state = State::Fault;
                     self.say(Notice::GroupMemberFault(g, *m));
                 }
@@ -107,6 +106,16 @@ impl Router {
                 self.notify(id, NotifyState::Fault);
             }
         }
+    }
+
+    /// Faulty, and not by its configuration alone: of that the original says nothing more than what is wrong, and the group
+    /// is no worse for it (observed with 2.3.3).
+    fn faulty_from_outside(&self, id: InstanceId) -> bool {
+        let mut found = false;
+        self.fault_reasons(id, &mut |reason| {
+            found |= reason != FaultReason::ConfigError;
+        });
+        found && self.live[id.index()].faulty
     }
 
     /// One line per reason.
@@ -208,7 +217,9 @@ impl Router {
             live.last_transition = Some(now);
             // Waiting for scripts looks like FAULT, but is none to tell anybody about.
             if up || self.live[i].faulty {
-                self.say_of(id, InstanceNotice::EnteringInit(state.notify()));
+                if up || self.faulty_from_outside(id) {
+                    self.say_of(id, InstanceNotice::EnteringInit(state.notify()));
+                }
                 self.notify(id, state.notify());
             }
         } else if fifo {
