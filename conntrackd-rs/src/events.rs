@@ -3,7 +3,7 @@
 use std::io;
 
 use conf_parsers::conntrackd::General;
-use ctsync_proto::{Engine, Input, bpf};
+use ctsync_proto::{Engine, Filter, Input, bpf};
 use daemon_rt::log::Priority;
 use linux_io::nfnl::{self, BATCH, Batch, Socket};
 use linux_io::watch::Watch;
@@ -70,27 +70,51 @@ impl Events {
         }
         let place = match &general.filter {
             None => FilterPlace::None,
-            Some(filter) if *filter.kernelspace => {
-                let attached = match bpf::compile(&lower::filter(filter)) {
-                    Some(program) => events.attach(&program),
-                    None => Err(io::Error::from_raw_os_error(nix::libc::EINVAL)),
-                };
-                match attached {
-                    Ok(()) => FilterPlace::Kernel,
-                    Err(e) => {
-                        // The original goes on without any filter.
-                        daemon_rt::log!(
-                            Priority::Err,
-                            "cannot set event filtering: {}",
-                            text::log::reason(&e)
-                        );
-                        FilterPlace::User
-                    }
-                }
-            }
+            Some(filter) if *filter.kernelspace => events.filter_in_kernel(&lower::filter(filter)),
             Some(_) => FilterPlace::User,
         };
         Ok((events, place))
+    }
+
+    /// Takes over buffer sizes and filter of a new configuration.
+    pub fn reconfigure(&mut self, general: &General) -> FilterPlace {
+        self.most = *general.netlink_buffer_size_max_growth;
+        self.gave_up = false;
+        if wants_buffer(general) && *general.netlink_buffer_size > self.buffer {
+            self.resize(*general.netlink_buffer_size);
+        }
+        match &general.filter {
+            Some(filter) if *filter.kernelspace => self.filter_in_kernel(&lower::filter(filter)),
+            filter => {
+                // One that is attached must not go on.
+                if let Some(all) = bpf::compile(&Filter::default()) {
+                    let _ = self.attach(&all);
+                }
+                match filter {
+                    Some(_) => FilterPlace::User,
+                    None => FilterPlace::None,
+                }
+            }
+        }
+    }
+
+    fn filter_in_kernel(&self, filter: &Filter) -> FilterPlace {
+        let attached = match bpf::compile(filter) {
+            Some(program) => self.attach(&program),
+            None => Err(io::Error::from_raw_os_error(nix::libc::EINVAL)),
+        };
+        match attached {
+            Ok(()) => FilterPlace::Kernel,
+            Err(e) => {
+                // The original goes on without any filter.
+                daemon_rt::log!(
+                    Priority::Err,
+                    "cannot set event filtering: {}",
+                    text::log::reason(&e)
+                );
+                FilterPlace::User
+            }
+        }
     }
 
     /// Subscribes to the events of connections and, if asked, of expectations.

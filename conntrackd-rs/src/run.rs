@@ -21,6 +21,7 @@ use linux_io::watch::Watch;
 use net_types::{Duration, Instant};
 
 use crate::events::Taken;
+use crate::reload::Reload;
 use crate::replication::Replication;
 use crate::request;
 use crate::server::{News, Server};
@@ -38,7 +39,7 @@ pub struct Daemon {
     pub replication: Option<Replication>,
     /// The control socket.
     pub server: Server,
-    /// TERM, INT and CHLD.
+    /// TERM, INT, CHLD and, unless it is ignored or left to a terminal, HUP.
     pub signals: SignalFd,
     /// systemd, if it started us.
     pub systemd: Systemd,
@@ -48,6 +49,8 @@ pub struct Daemon {
     pub iteration_limit: u32,
     /// Requests that could not be read, while there is no engine to count them.
     pub read_failed: u32,
+    /// What SIGHUP does.
+    pub reload: Reload,
 }
 
 /// What the loop waits for, the links and the clients aside.
@@ -202,8 +205,9 @@ impl Daemon {
         .await;
     }
 
-    /// Whether TERM or INT came.
-    fn stopped(&self, watches: &Watches) -> bool {
+    /// Whether TERM or INT came. HUP is done with here.
+    fn stopped(&mut self, watches: &Watches) -> bool {
+        let mut reload = false;
         let next = || match self.signals.read() {
             Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
             other => other,
@@ -212,6 +216,10 @@ impl Daemon {
             if info.signal == Signal::TERM || info.signal == Signal::INT {
                 return true;
             }
+            reload |= info.signal == Signal::HUP;
+        }
+        if reload {
+            self.iteration_limit = self.reload.run(self.replication.as_mut());
         }
         false
     }

@@ -1,7 +1,7 @@
 //! From the command line to the running daemon, and its end.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +24,7 @@ use crate::events::{Events, FilterPlace};
 use crate::flow_log::FlowLog;
 use crate::kernel::Kernel;
 use crate::lower;
+use crate::reload::Reload;
 use crate::replication::Replication;
 use crate::run::Daemon;
 use crate::server::Server;
@@ -108,7 +109,8 @@ fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
         Failed
     })?;
     let lock = LockFile::create(&config.general.lock_file)?;
-    let mut daemon = prepare(&config, flow_file).map_err(|Failed| error(REVIEW))?;
+    let hup = background || !io::stdin().is_terminal();
+    let mut daemon = prepare(&config, path, hup, flow_file).map_err(|Failed| error(REVIEW))?;
 
     if let Err(e) = process::chdir_root() {
         daemon_rt::log!(
@@ -151,14 +153,23 @@ fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
 }
 
 /// Everything up to "initialization completed".
-fn prepare(config: &Config, flow_file: Option<File>) -> Result<Daemon, Failed> {
+fn prepare(
+    config: &Config,
+    path: &Path,
+    hup: bool,
+    flow_file: Option<File>,
+) -> Result<Daemon, Failed> {
     set_scheduler(config);
     let mut server = Server::bind(Path::new(&*config.general.unix_path))
         .map_err(|_| error("can't open unix socket!"))?;
-    let signals = SigSet::empty()
+    let mut signals = SigSet::empty()
         .with(Signal::TERM)
         .with(Signal::INT)
         .with(Signal::CHLD);
+    // In the foreground of a terminal it means that the terminal is gone.
+    if hup && !signal::is_ignored(Signal::HUP) {
+        signals = signals.with(Signal::HUP);
+    }
     let signals = signal::block(&signals)
         .and_then(|_| SignalFd::new(&signals))
         .map_err(|e| error(format_args!("can't receive signals: {}", reason(&e))))?;
@@ -187,6 +198,7 @@ fn prepare(config: &Config, flow_file: Option<File>) -> Result<Daemon, Failed> {
         started: monotonic_now(),
         iteration_limit: *config.general.event_iteration_limit,
         read_failed: 0,
+        reload: Reload::new(path, config.clone()),
     })
 }
 

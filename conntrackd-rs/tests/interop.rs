@@ -428,8 +428,7 @@ fn ref_without_caches_with_the_original() {
             let created = sink.ask(&["-s", "cache"]);
             let line = created
                 .lines()
-                .filter(|line| line.starts_with("connections created:"))
-                .next_back();
+                .rfind(|line| line.starts_with("connections created:"));
             line.and_then(|line| line.split_whitespace().nth(2)?.parse::<usize>().ok())
                 .is_some_and(|count| count == 3 * FLOWS.len() - 5)
         });

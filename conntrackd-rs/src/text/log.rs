@@ -21,6 +21,18 @@ pub fn to_console() {
 
 /// Opens log file and syslog. In the background the console gets nothing from then on.
 pub fn open(general: &General, background: bool) -> Result<(), String> {
+    open_file(general)?;
+    if let Some(facility) = *general.syslog {
+        log::set_syslog(Some(log::Syslog::new(IDENT, syslog_facility(facility))));
+    }
+    if background {
+        log::set_console(None);
+    }
+    Ok(())
+}
+
+/// Opens the log file, in the place of one that is open.
+pub fn open_file(general: &General) -> Result<(), String> {
     if let Some(path) = &general.log_file {
         // Not followed by a change of mode: an administrator's choice for an existing file stays.
         let file = OpenOptions::new()
@@ -36,12 +48,6 @@ pub fn open(general: &General, background: bool) -> Result<(), String> {
                 )
             })?;
         log::set_file(Some((LogFile::from(file), Layout::CtimePidSeverity)));
-    }
-    if let Some(facility) = *general.syslog {
-        log::set_syslog(Some(log::Syslog::new(IDENT, syslog_facility(facility))));
-    }
-    if background {
-        log::set_console(None);
     }
     Ok(())
 }

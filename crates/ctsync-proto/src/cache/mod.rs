@@ -90,6 +90,11 @@ impl<T: Object> Cache<T> {
         self.limit
     }
 
+    /// Changes how many entries there may be; those that are there stay.
+    pub(crate) fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
     /// Slots ever used: the bound of a cursor over the cache.
     pub(crate) fn slots(&self) -> u32 {
         let full = self.pieces.len().saturating_sub(1).saturating_mul(PIECE);

@@ -18,6 +18,7 @@ mod kernel;
 mod known;
 mod purge;
 mod receive;
+mod reconfigure;
 mod report;
 mod report_json;
 mod requests;

@@ -22,6 +22,11 @@ impl Alarm {
         }
     }
 
+    /// Changes the refresh time, from the next refreshes on.
+    pub(crate) fn set_refresh(&mut self, seconds: u32) {
+        self.refresh = seconds.max(1);
+    }
+
     /// xorshift64*: good enough to spread refreshes.
     fn roll(&mut self, sides: u32) -> u32 {
         self.dice ^= self.dice >> 12;

@@ -50,6 +50,12 @@ impl Ftfw {
         }
     }
 
+    /// Changes the messages until an acknowledgement is forced.
+    pub(crate) fn resize_window(&mut self, size: u32) {
+        self.window_size = size;
+        self.window = self.window.min(size);
+    }
+
     pub(super) fn greet(&mut self) -> u8 {
         let mut flags = 0;
         if self.greeting != Greeting::Done {
