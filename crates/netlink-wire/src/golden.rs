@@ -14,6 +14,7 @@ use crate::rule::{ACTION_GOTO, ACTION_PROHIBIT, Rule};
 use crate::{Event, route};
 
 const REQUESTS: &str = include_str!("../testdata/keepalived-2.3.3-requests.hex");
+const LINK_REQUESTS: &str = include_str!("../testdata/keepalived-2.3.3-link-requests.hex");
 const NEWS: &str = include_str!("../testdata/linux-6.18-news.hex");
 
 fn lines(text: &'static str, word: &'static str) -> Vec<Vec<u8>> {
@@ -75,6 +76,72 @@ fn our_requests_are_the_originals() {
         + same("rule", Rule::parse, |r, b, _| r.push_add(b))
         + same("rule-gone", Rule::parse, |r, b, _| r.push_delete(b));
     assert_eq!(count, 34);
+}
+
+#[test]
+fn our_requests_about_links_are_the_originals() {
+    use crate::link;
+    use crate::nla::Attrs;
+    const ALL: [link::Setting; 5] = [
+        link::Setting::RpFilter,
+        link::Setting::ArpFilter,
+        link::Setting::ArpIgnore,
+        link::Setting::PromoteSecondaries,
+        link::Setting::AcceptLocal,
+    ];
+    let index = |body: &[u8]| u32::from_ne_bytes(body[4..8].try_into().unwrap());
+    let settings = |body: &[u8]| -> Vec<(link::Setting, u32)> {
+        let mut inner = Attrs::after(body, 16).next().unwrap();
+        for _ in 0..2 {
+            inner = inner.nested().next().unwrap();
+        }
+        let known = |kind: u16| *ALL.iter().find(|s| **s as u16 == kind).unwrap();
+        inner
+            .nested()
+            .map(|a| (known(a.kind), a.u32().unwrap()))
+            .collect()
+    };
+    let same = |word: &'static str, push: &dyn Fn(&[u8], &mut Batch)| {
+        let found = lines(LINK_REQUESTS, word);
+        for bytes in &found {
+            let mut batch = Batch::new();
+            push(message(bytes).body, &mut batch);
+            assert_eq!(batch.bytes(), bytes, "{word}");
+        }
+        found.len()
+    };
+    let count = same("new-macvlan", &|body, batch| {
+        let made = Link::parse(body).unwrap();
+        assert_eq!(made.kind, Kind::Macvlan { mode: 1 });
+        let new = link::NewMacvlan {
+            mac: made.address.mac().unwrap(),
+            group: made.group,
+            master: made.master,
+        };
+        link::push_new_macvlan(batch, &made.name, made.lower.unwrap(), &new);
+    }) + same("settings", &|body, batch| {
+        link::push_settings(batch, index(body), &settings(body));
+    }) + same("no-link-local", &|body, batch| {
+        link::push_no_link_local(batch, index(body));
+    }) + same("link-up", &|body, batch| {
+        link::push_set_up(batch, index(body), true);
+    }) + same("link-gone", &|body, batch| {
+        link::push_delete(batch, index(body));
+    }) + same("address", &|body, batch| {
+        let address = Address::parse(body).unwrap();
+        let times = address.lifetimes.unwrap();
+        assert_eq!((times.preferred, times.valid), (0, FOREVER));
+        address.push_add(batch);
+    });
+    assert_eq!(count, 24);
+    let vmac = lines(LINK_REQUESTS, "settings").swap_remove(2);
+    let wanted = [
+        (link::Setting::ArpIgnore, 1),
+        (link::Setting::AcceptLocal, 1),
+        (link::Setting::RpFilter, 0),
+        (link::Setting::PromoteSecondaries, 1),
+    ];
+    assert_eq!(settings(message(&vmac).body), wanted);
 }
 
 #[test]

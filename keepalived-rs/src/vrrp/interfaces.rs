@@ -80,6 +80,16 @@ impl Interfaces {
         self.ours = names;
     }
 
+    /// A link-local address that we have given an interface. The kernel tells of it only when the device is ready, but it can
+    /// be used.
+    pub fn assume(&mut self, index: u32, address: Ipv6Addr) {
+        if let Some(entry) = self.links.get_mut(&index) {
+            if !entry.v6.contains(&address) {
+                entry.v6.push(address);
+            }
+        }
+    }
+
     /// Whether an interface of that name is one that we make.
     pub fn is_made_by_us(&self, name: &str) -> bool {
         self.ours.iter().any(|n| **n == *name)

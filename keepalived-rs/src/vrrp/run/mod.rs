@@ -100,6 +100,8 @@ struct Lane {
     name: Box<str>,
     socket: Option<SocketId>,
     interface: Option<IfId>,
+    /// The one that it lives on, which may be a VMAC above.
+    own: Option<IfId>,
 }
 
 /// The process.

@@ -86,7 +86,8 @@ impl Child<'_> {
                 };
                 let facts = lane.interface.and_then(|i| self.kernel.interfaces.facts(i));
                 let index = facts.and_then(|f| f.index);
-                let up = facts.is_none_or(|f| f.up);
+                let own = lane.own.and_then(|i| self.kernel.interfaces.facts(i));
+                let up = own.is_some_and(|f| f.up);
                 if let Some(socket) = lane.socket {
                     self.sockets
                         .transmit(socket, &lane.name, &advert, index, up);
@@ -197,6 +198,7 @@ impl Child<'_> {
                 .ok()
                 .and_then(|n| self.router.socket_of(InstanceId(n))),
             interface: i.transmit_interface,
+            own: i.interface,
         });
         self.lanes = lanes.collect();
     }

@@ -63,6 +63,16 @@ pub(super) fn link_local(index: u32, address: Ipv6Addr) -> Address {
     line
 }
 
+/// Gives an interface of ours a link-local address. Whether it has it.
+pub(super) fn give(kernel: &mut Kernel, index: u32, address: Ipv6Addr) -> bool {
+    let done = kernel.set_address(&link_local(index, address));
+    if done {
+        kernel.catch_up();
+        kernel.interfaces.assume(index, address);
+    }
+    done
+}
+
 impl Vmacs {
     /// Makes the interface of entry `at`, or makes one that is there fit. What it stands on must exist; else nothing happens.
     /// `again`: it was there before, and what it stands on may be about to go.
@@ -240,7 +250,7 @@ impl Vmacs {
             return None;
         }
         let address = self.choose_link_local(kernel, at, wanted, base)?;
-        if kernel.set_address(&link_local(link.index, address)) {
+        if give(kernel, link.index, address) {
             return Some(address);
         }
         log!(Priority::Info, "Adding link-local address to vmac failed");

@@ -22,7 +22,7 @@ use daemon_rt::log::Priority;
 use net_types::Family;
 use netlink_wire::link::push_set_master;
 
-use self::make::{carrier, link_local, link_local_of, vrf_of};
+use self::make::{carrier, give, link_local, link_local_of, vrf_of};
 pub use self::settings::Before;
 use self::settings::Settings;
 use self::wanted::{Kind, Wanted};
@@ -188,7 +188,7 @@ impl Vmacs {
             let now = match (wanted.link_local, has) {
                 (true, None) => {
                     let chosen = self.choose_link_local(kernel, at, &wanted, &base);
-                    chosen.filter(|a| kernel.set_address(&link_local(link.index, *a)))
+                    chosen.filter(|a| give(kernel, link.index, *a))
                 }
                 (false, Some(has)) => {
                     kernel.drop_address(&link_local(link.index, has));
@@ -347,7 +347,7 @@ impl Vmacs {
         } else if let (Some(old), Some(has), None) =
             (entry.base_link_local, has, entry.wanted.source)
         {
-            let lost = old == has && below != Some(old) && carrier.is_up();
+            let lost = entry.wanted.own && old == has && below != Some(old) && carrier.is_up();
             let other = || below.or_else(|| carrier.address.mac().map(link_local_of));
             lost.then(other).flatten().filter(|new| *new != has)
         } else {
@@ -362,7 +362,7 @@ impl Vmacs {
                 );
             }
         }
-        let done = kernel.set_address(&link_local(own.index, new));
+        let done = give(kernel, own.index, new);
         if !done {
             log!(Priority::Info, "Adding link-local address to vmac failed");
         }

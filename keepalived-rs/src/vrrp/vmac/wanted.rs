@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) group: Option<u32>,
     /// Adverts leave by it, so for IPv6 it needs a link-local address.
     pub(super) link_local: bool,
+    /// It is an instance's own and not just for addresses.
+    pub(super) own: bool,
     /// The source that the operator wrote, if that is to be the link-local address.
     pub(super) source: Option<Ipv6Addr>,
     /// IPv6 is needed on it; else it is switched off there.
@@ -96,6 +98,7 @@ fn own(i: &VrrpInstance) -> Option<Wanted> {
         link_local: family == Family::V6 && !i.vmac_xmit_base && matches!(kind, Kind::Macvlan(_)),
         kind,
         group,
+        own: true,
         source,
         ipv6: family == Family::V6 || i.evip_other_family,
         notify,
@@ -113,6 +116,7 @@ fn for_addresses(i: &VrrpInstance) -> impl Iterator<Item = Wanted> + '_ {
             family: v.family,
             kind: Kind::Macvlan(own.unwrap_or(vrrp_mac(v.family, i.vrid?))),
             group: None,
+            own: false,
             link_local: v.family == Family::V6,
             source: None,
             ipv6: v.family == Family::V6,
