@@ -4,8 +4,9 @@
 //! view of them, messages. The files are read once; each process parses the same lines.
 //! Answers to: keepalived-behaviour.md section 1 (exit codes), keepalived 2.3.3 core/main.c.
 
+use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
 use conf_parsers::diag::{Class, Diagnostic, PrefixStyle, render};
 use conf_parsers::keepalived::engine::{Feature, Features};
@@ -146,7 +147,9 @@ pub fn load(host: &dyn Host, options: &Options, reload: bool) -> Result<Loaded, 
     );
     if let Some(dir) = &outcome.model.global.config_save_dir {
         // The parse has seen that it is a directory or can be made; children look for it.
-        let _ = std::fs::DirBuilder::new().mode(0o700).create(dir);
+        let created = std::fs::DirBuilder::new().mode(0o700).create(dir);
+        // Not less than that, whatever the mask is.
+        let _ = created.and_then(|()| std::fs::set_permissions(dir, Permissions::from_mode(0o700)));
     }
     if let Some(status) = outcome.exit {
         return Err(Unusable { status });

@@ -384,3 +384,110 @@ fn in_the_background() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_reload_at_the_time_that_a_file_tells() {
+    let place = Place::new("reload-at", "");
+    let file = place.path("at");
+    let conf = format!("global_defs {{\n router_id x\n reload_time_file {file}\n}}\n");
+    fs::write(place.path("k.conf"), conf).unwrap();
+    let mut daemon = place.start(&[]);
+    daemon.until("has no configuration to run");
+    fs::write(&file, "25:00:00\n").unwrap();
+    daemon.until("Reload date/time 25:00:00 invalid - ignoring");
+    daemon.until("Invalid reload time '25:00:00' specified - ignoring");
+    fs::write(&file, "2100-01-01 00:00:00\n").unwrap();
+    let line = daemon.until("Scheduling reload for");
+    assert_eq!(line, "Scheduling reload for 2100-01-01 00:00:00");
+    daemon.signal("USR1");
+    daemon.until("Printing parent data");
+    let soon = Command::new("date").args(["+%s"]).output().unwrap().stdout;
+    let soon: u64 = String::from_utf8_lossy(&soon).trim().parse().unwrap();
+    let date = |format: &str| {
+        let at = format!("@{}", soon + 2);
+        let output = Command::new("date").args(["-d", &at, format]).output();
+        String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+    };
+    fs::write(&file, date("+%Y-%m-%d %H:%M:%S")).unwrap();
+    daemon.until("Reload time updated from 2100-01-01 00:00:00 to ");
+    // The dump was written while the first time stood.
+    let dump = fs::read_to_string(place.path("keepalived_parent.data")).unwrap();
+    let expected = format!(
+        " Reload time file = {file}\n Reload scheduled for 2100-01-01 00:00:00 (date specified\n"
+    );
+    assert!(dump.contains(&expected), "{dump}");
+    daemon.until("Reloading ...");
+    assert!(!fs::exists(&file).unwrap());
+    daemon.signal("TERM");
+    assert_eq!(daemon.end().0, Some(0));
+}
+
+#[test]
+fn configurations_are_kept() {
+    let place = Place::new("kept", "");
+    let (saved, tmp) = (place.path("saved"), place.path(""));
+    let conf = format!(
+        "global_defs {{\n router_id x # why\n config_save_dir {saved}/\n tmp_config_directory {tmp}\n}}\n"
+    );
+    fs::write(place.path("k.conf"), conf).unwrap();
+    let mut daemon = place.start(&[]);
+    daemon.until("has no configuration to run");
+    let pid = daemon.child.id();
+    daemon.signal("HUP");
+    daemon.until("Reloading ...");
+    daemon.signal("TERM");
+    assert_eq!(daemon.end().0, Some(0));
+    for n in 0..2 {
+        let text = fs::read_to_string(format!("{saved}/keepalived.conf.{pid}.{n}")).unwrap();
+        assert!(
+            text.contains("router_id x\n") && !text.contains("why"),
+            "{text}"
+        );
+    }
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&saved).unwrap().permissions());
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[test]
+fn scripts_get_no_descriptor_and_no_trap() {
+    let place = Place::new("clean", "");
+    let (script, out) = (place.path("s.sh"), place.path("out"));
+    // The shell itself opens the file that it reads as 10 or higher.
+    let text = format!(
+        "#!/bin/sh\nexec > {out}\nenv\nfor n in 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$n ] && echo OPEN $n; done\necho end\n"
+    );
+    fs::write(&script, text).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&script, mode).unwrap();
+    let user = Command::new("id").arg("-un").output().unwrap().stdout;
+    let user = String::from_utf8_lossy(&user).trim().to_owned();
+    let conf = format!(
+        "global_defs {{\n router_id x\n script_user {user}\n startup_script {script}\n reload_time_file {out}.at\n}}\n"
+    );
+    fs::write(place.path("k.conf"), conf).unwrap();
+    let mut command = place.command(&["-n", "-l", "-G", "-D"]);
+    command
+        .env("LD_LIBRARY_PATH", "/nonexistent")
+        .env("HA", "yes");
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut daemon = Daemon { child, log };
+    daemon.until("startup script script succeeded");
+    daemon.until("has no configuration to run");
+    daemon.signal("TERM");
+    assert_eq!(daemon.end().0, Some(0));
+    let told = fs::read_to_string(&out).unwrap();
+    assert!(
+        told.contains("HA=yes\n") && told.ends_with("end\n"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("LD_LIBRARY_PATH") && !told.contains("OPEN"),
+        "{told}"
+    );
+}
