@@ -13,6 +13,7 @@ pub mod events;
 pub mod flow_log;
 pub mod kernel;
 pub mod lower;
+pub mod memory;
 pub mod reload;
 pub mod replication;
 pub mod request;

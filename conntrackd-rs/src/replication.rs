@@ -15,6 +15,7 @@ use crate::channel::{Channel, Report};
 use crate::events::Events;
 use crate::flow_log::FlowLog;
 use crate::kernel::Kernel;
+use crate::memory::Trim;
 use crate::server::{News, Server};
 use crate::text;
 
@@ -39,6 +40,8 @@ pub struct Replication {
     pub links: Option<LinkWatch>,
     /// Where finished flows go, when they are logged instead of replicated.
     pub flows: FlowLog,
+    /// Gives memory back.
+    pub trim: Trim,
 }
 
 impl Replication {
@@ -220,10 +223,22 @@ impl Replication {
         true
     }
 
+    /// Does what is due by now.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.engine.next_timeout().is_some_and(|at| at <= now) {
+            self.engine.handle_timeout(now);
+        }
+        let (internal, external) = self.engine.cached();
+        self.trim.look(now, internal.saturating_add(external));
+    }
+
     /// When the engine or a link has something to do without any news.
     pub fn next_timeout(&self) -> Option<Instant> {
         let links = self.channels.iter().filter_map(Channel::next_timeout);
-        links.chain(self.engine.next_timeout()).min()
+        links
+            .chain(self.engine.next_timeout())
+            .chain(self.trim.next_timeout())
+            .min()
     }
 
     /// Descriptors that news come by, the event socket's aside.

@@ -114,10 +114,7 @@ impl Daemon {
             }
             let now = monotonic_now();
             if let Some(replication) = &mut self.replication {
-                let engine = &mut replication.engine;
-                if engine.next_timeout().is_some_and(|at| at <= now) {
-                    engine.handle_timeout(now);
-                }
+                replication.handle_timeout(now);
             }
             if alive.is_some_and(|at| at <= now) {
                 self.systemd.alive();

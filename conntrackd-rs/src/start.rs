@@ -24,6 +24,7 @@ use crate::events::{Events, FilterPlace};
 use crate::flow_log::FlowLog;
 use crate::kernel::Kernel;
 use crate::lower;
+use crate::memory::Trim;
 use crate::reload::Reload;
 use crate::replication::Replication;
 use crate::run::Daemon;
@@ -255,6 +256,7 @@ fn begin(
         channels: sockets.channels,
         links: sockets.links,
         flows,
+        trim: Trim::default(),
     };
     if let Some(events) = &replication.events {
         replication.engine.shell_counters().netlink_buffer = events.buffer;

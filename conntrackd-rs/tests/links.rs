@@ -235,7 +235,7 @@ fn lab_tcp_comes_back_after_a_restart_and_what_waited_leaves_first() {
         one.ask(&["-s"]).contains("server=disconnected")
     });
     flows(&lab, 20_100..20_110);
-    let two = Daemon::start_sync(&lab.r2, "two", None, &sync(2), "Userspace");
+    let two = Daemon::start_sync(&lab.r2, "two-again", None, &sync(2), "Userspace");
     two.ask(&["-n"]);
     two.wait_flows(&["-e"], 20);
 }

@@ -76,10 +76,27 @@ impl<'a> Daemon<'a> {
         sync: &str,
         place: &str,
     ) -> Self {
+        Self::spawn_general(node, name, original, sync, place, "")
+    }
+
+    /// The same with more lines in `General`.
+    pub(crate) fn spawn_general(
+        node: &'a Node,
+        name: &str,
+        original: Option<&'a Path>,
+        sync: &str,
+        place: &str,
+        general: &str,
+    ) -> Self {
+        let buffer = if general.contains("NetlinkBufferSize") {
+            ""
+        } else {
+            "NetlinkBufferSize 2097152\n NetlinkBufferSizeMaxGrowth 8388608"
+        };
         let text = format!(
             "Sync {{\n{sync}}}\n\
-             General {{\n HashSize 16384\n LockFile /run/{name}.lock\n \
-             UNIX {{ Path /run/{name}.ctl\n }}\n NetlinkBufferSize 2097152\n NetlinkBufferSizeMaxGrowth 8388608\n \
+             General {{\n {general}\n {buffer}\n HashSize 16384\n LockFile /run/{name}.lock\n \
+             UNIX {{ Path /run/{name}.ctl\n }}\n \
              Filter From {place} {{\n  Protocol Accept {{ TCP UDP }}\n  \
              Address Ignore {{ IPv4_address 127.0.0.1 IPv4_address 172.16.0.0/16 IPv6_address fd00::/16 IPv6_address fe80::/10 }}\n }}\n}}\n"
         );
@@ -231,6 +248,16 @@ impl Lab {
                     n.address(link, v6(0xfe80, 0, last), 64)
                 })
                 .expect("an address");
+            }
+        }
+        // A carrier that comes and goes takes a moment to be noticed, and until then nobody can bind to them.
+        for (node, last) in [(&r1, 1_u16), (&r2, 2)] {
+            for net in 0..2_u16 {
+                wait_for("an address that can be bound to", || {
+                    let addr = Ipv6Addr::new(0xfd00, 0, 0, net, 0, 0, 0, last);
+                    node.call(move || UdpSocket::bind((addr, 0)).is_ok())
+                        .expect("a node")
+                });
             }
         }
         let v4 = |a, b, c, d| IpAddr::V4(Ipv4Addr::new(a, b, c, d));
