@@ -12,6 +12,8 @@ extern crate alloc;
 pub mod address;
 pub mod event;
 pub mod framing;
+pub mod genl;
+pub mod ipvs;
 pub mod link;
 pub mod nft;
 pub mod nla;
