@@ -5,6 +5,7 @@
 //! Who may use it: the `keepalived` binary and its tests.
 //! Answers to: keepalived-behaviour.md sections 1, 2 and 10 (keepalived 2.3.3 core/main.c).
 
+pub mod check;
 pub mod child;
 pub mod cli;
 pub mod config;

@@ -11,6 +11,7 @@ pub mod announce;
 pub mod anon_fd;
 pub mod epoll;
 pub mod file_system;
+pub mod genl_sock;
 pub mod ifname;
 pub mod inotify;
 pub mod link_watch;

@@ -8,7 +8,7 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use netlink_wire::framing::{F_DUMP_INTR, push_dump};
-use netlink_wire::{Batch, Event, Messages, Reply};
+use netlink_wire::{Batch, Event, Message, Messages, Reply};
 
 use crate::sockopt::{set_int, set_receive_buffer_force};
 use crate::syscall::{check, check_len, own};
@@ -63,7 +63,12 @@ pub struct Requests {
 impl Requests {
     /// Opens the socket.
     pub fn open(buffer: Option<ReceiveBuffer>) -> io::Result<Self> {
-        let (fd, port) = open(0, buffer)?;
+        Self::of(libc::NETLINK_ROUTE, buffer)
+    }
+
+    /// Opens a socket of another netlink protocol.
+    pub(crate) fn of(protocol: libc::c_int, buffer: Option<ReceiveBuffer>) -> io::Result<Self> {
+        let (fd, port) = open(protocol, 0, buffer)?;
         // SAFETY: all-zero is a valid timeval.
         let mut timeout: libc::timeval = unsafe { mem::zeroed() };
         timeout.tv_sec = ANSWER_SECONDS;
@@ -121,6 +126,69 @@ impl Requests {
             first = first.wrapping_add(count);
         }
         Ok(start)
+    }
+
+    /// Carries many requests out, in order, with one answer for each [`REQUESTS_AT_ONCE`] of them. `refused` gets place and
+    /// error number of each refusal.
+    pub(crate) fn execute_many(
+        &mut self,
+        batch: &mut Batch,
+        refused: &mut Vec<(u32, i32)>,
+    ) -> io::Result<()> {
+        refused.clear();
+        batch.acknowledge_every(REQUESTS_AT_ONCE);
+        batch.renumber(self.seq);
+        let start = self.seq;
+        let mut first = self.seq;
+        self.seq = self.seq.wrapping_add(batch.len());
+        let mut buffer = [0; 4096];
+        for (bytes, count) in batch.parts(REQUESTS_AT_ONCE) {
+            send(&self.fd, bytes)?;
+            let last = first.wrapping_add(count).wrapping_sub(1);
+            let mut done = false;
+            while !done {
+                let got = self.receive(&mut buffer)?;
+                for message in Messages::new(buffer.get(..got).unwrap_or_default()) {
+                    if let Reply::Ack { seq, errno, .. } = message.reply() {
+                        if seq.wrapping_sub(first) < count && errno != 0 {
+                            refused.push((seq.wrapping_sub(start), errno));
+                        }
+                        done |= seq == last;
+                    }
+                }
+            }
+            first = first.wrapping_add(count);
+        }
+        Ok(())
+    }
+
+    /// Sends one request that is answered with data. The refusal is returned as an error.
+    pub(crate) fn query(
+        &mut self,
+        batch: &mut Batch,
+        mut each: impl FnMut(&Message<'_>),
+    ) -> io::Result<()> {
+        let wanted = self.seq;
+        batch.renumber(wanted);
+        self.seq = self.seq.wrapping_add(batch.len());
+        send(&self.fd, batch.bytes())?;
+        let mut buffer = vec![0; DATAGRAM_LEN];
+        loop {
+            let got = self.receive(&mut buffer)?;
+            for message in Messages::new(buffer.get(..got).unwrap_or_default()) {
+                if message.header.seq != wanted {
+                    continue;
+                }
+                match message.reply() {
+                    Reply::Data(message) => each(&message),
+                    Reply::Done { errno: 0 } | Reply::Ack { errno: 0, .. } => return Ok(()),
+                    Reply::Done { errno } | Reply::Ack { errno, .. } => {
+                        return Err(io::Error::from_raw_os_error(errno));
+                    }
+                    Reply::Nothing => {}
+                }
+            }
+        }
     }
 
     /// Reads a whole table: `kind` is `RTM_GET…`, `family` 0 for all or Linux's number. A table that changes meanwhile is
@@ -216,7 +284,7 @@ pub enum News<'a> {
 impl Monitor {
     /// Opens the socket and subscribes to the groups.
     pub fn open(groups: &[Group], buffer: Option<ReceiveBuffer>) -> io::Result<Self> {
-        let (fd, _) = open(libc::SOCK_NONBLOCK, buffer)?;
+        let (fd, _) = open(libc::NETLINK_ROUTE, libc::SOCK_NONBLOCK, buffer)?;
         let monitor = Self { fd };
         groups
             .iter()
@@ -278,10 +346,14 @@ enum Datagram {
     From { port: u32, len: usize, cut: bool },
 }
 
-fn open(flags: libc::c_int, buffer: Option<ReceiveBuffer>) -> io::Result<(OwnedFd, u32)> {
+fn open(
+    protocol: libc::c_int,
+    flags: libc::c_int,
+    buffer: Option<ReceiveBuffer>,
+) -> io::Result<(OwnedFd, u32)> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | flags;
     // SAFETY: takes no pointer.
-    let fd = own(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
+    let fd = own(unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) })?;
     let mut addr = kernel_address();
     let mut len = mem::size_of_val(&addr) as libc::socklen_t;
     // SAFETY: `addr` lives across the calls and is given with its size; the second fills it.

@@ -209,6 +209,24 @@ impl Batch {
         self.count = 0;
     }
 
+    /// Leaves the demand for an answer to the last of each `most` requests: refusals are told anyway, and what was not refused
+    /// before that one's answer is done.
+    pub fn acknowledge_every(&mut self, most: u32) {
+        let mut at = 0_usize;
+        let mut number = 0_u32;
+        while let Some(len) = read::u32(&self.bytes, at).and_then(|l| usize::try_from(l).ok()) {
+            number = number.saturating_add(1);
+            let last = number == self.count || number % most.max(1) == 0;
+            let place = at.saturating_add(6);
+            let flags = read::u16(&self.bytes, place).unwrap_or(0);
+            let flags = if last { flags | F_ACK } else { flags & !F_ACK };
+            if let Some(place) = self.bytes.get_mut(place..place.saturating_add(2)) {
+                place.copy_from_slice(&flags.to_ne_bytes());
+            }
+            at = at.saturating_add(len.max(HEADER_LEN)).next_multiple_of(4);
+        }
+    }
+
     /// Numbers the requests `first`, `first + 1` … (wrapping).
     pub fn renumber(&mut self, first: u32) {
         let mut at = 0_usize;

@@ -1,0 +1,180 @@
+use std::rc::Rc;
+
+use conf_parsers::keepalived::model::lvs::{Service as Written, VirtualServer};
+use conf_parsers::keepalived::{ParseOptions, Part, ReadOptions, model::Model, parse, read};
+use conf_parsers::source::{FakeHost, MemorySource};
+use netlink_wire::ipvs::{Destination, Forwarding, Service, ServiceKey};
+
+use super::table::{Change, Entry, Table};
+use super::text::{Call, command, refusal};
+use super::wanted::{Live, entries};
+
+const ALL: &str = include_str!("../../../testdata/ipvs/all.conf");
+
+fn model(text: &str) -> Model {
+    let mut host = FakeHost::with_interfaces(&["lo", "eth0"]);
+    host.source = MemorySource::one("/k.conf", text);
+    let lines = read(&host, "/k.conf", &ReadOptions::default());
+    let options = ParseOptions::default();
+    parse(&lines, Part::Checker, &host, &options, None).model
+}
+
+fn all_live(server: &VirtualServer) -> Live {
+    Live {
+        real_servers: server.real_servers.iter().map(|r| r.weight).collect(),
+        sorry_server: None,
+    }
+}
+
+fn entries_of(model: &Model, server: &VirtualServer) -> Vec<Entry> {
+    let group = match &server.service {
+        Written::Group { name, .. } => model.lvs.groups.iter().find(|g| *g.name == **name),
+        _ => None,
+    };
+    entries(server, group, &all_live(server), None)
+}
+
+#[test]
+fn groups_are_unfolded_and_ports_follow_the_method() {
+    let model = model(ALL);
+    let group = model.lvs.virtual_servers.last().unwrap();
+    let entries = entries_of(&model, group);
+    let keys: Vec<String> = entries
+        .iter()
+        .map(|e| format!("{:?}", e.service.key))
+        .collect();
+    assert_eq!(keys.len(), 4);
+    assert!(keys[2].contains("10.81.0.112:8080") && keys[3].contains("mark: 9"));
+    let ports: Vec<u16> = entries
+        .iter()
+        .map(|e| e.destinations[0].address.port())
+        .collect();
+    assert_eq!(ports, [8080, 8080, 8080, 0]);
+}
+
+#[test]
+fn what_is_equal_makes_no_change() {
+    let model = model(ALL);
+    let mut table = Table::new();
+    let mut count = 0;
+    for server in &model.lvs.virtual_servers {
+        let entries = entries_of(&model, server);
+        count += table.change(&[], &entries).len();
+        assert_eq!(table.change(&entries, &entries), []);
+    }
+    // 8 services; real servers: 2, 1, 2, 2, 4.
+    assert_eq!((table.len(), count), (8, 19));
+}
+
+fn service(number: u8) -> Rc<Service> {
+    Rc::new(Service {
+        key: ServiceKey::Address {
+            protocol: 6,
+            address: ([10, 0, 0, number], 80).into(),
+        },
+        scheduler: "rr".into(),
+        flags: 0,
+        timeout: 0,
+        netmask: u32::MAX,
+        engine: None,
+    })
+}
+
+fn server(number: u8, weight: u32) -> Destination {
+    Destination {
+        address: ([10, 1, 0, number], 80).into(),
+        forwarding: Forwarding::Masquerading,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+    }
+}
+
+fn entry(number: u8, servers: &[(u8, u32)]) -> Entry {
+    Entry {
+        service: service(number),
+        destinations: servers.iter().map(|(n, w)| server(*n, *w)).collect(),
+    }
+}
+
+#[test]
+fn only_what_differs_is_changed() {
+    let mut table = Table::new();
+    let before = [entry(1, &[(1, 1), (2, 1), (3, 1)])];
+    table.change(&[], &before);
+    let after = [entry(1, &[(1, 1), (2, 5), (4, 1)])];
+    let s = service(1);
+    assert_eq!(
+        table.change(&before, &after),
+        [
+            Change::SetDestination(s.clone(), server(2, 5)),
+            Change::AddDestination(s.clone(), server(4, 1)),
+            Change::DeleteDestination(s.clone(), server(3, 1)),
+        ]
+    );
+    let mut other = Service::clone(&s);
+    other.scheduler = "wrr".into();
+    let other = Rc::new(other);
+    let changed = [Entry {
+        service: other.clone(),
+        ..after[0].clone()
+    }];
+    assert_eq!(
+        table.change(&after, &changed),
+        [Change::SetService(other.clone())]
+    );
+    let gone = table.change(&changed, &[]);
+    assert_eq!(gone.last(), Some(&Change::DeleteService(other)));
+    assert!(gone.len() == 4 && table.is_empty());
+}
+
+#[test]
+fn a_shared_service_goes_with_its_last_user() {
+    let mut table = Table::new();
+    let (one, two) = ([entry(1, &[(1, 1), (2, 1)])], [entry(1, &[(2, 1), (3, 1)])]);
+    assert_eq!(table.change(&[], &one).len(), 3);
+    assert_eq!(
+        table.change(&[], &two),
+        [Change::AddDestination(service(1), server(3, 1))]
+    );
+    assert_eq!(
+        table.change(&one, &[]),
+        [Change::DeleteDestination(service(1), server(1, 1))]
+    );
+    assert_eq!(table.change(&two, &[]).len(), 3);
+}
+
+#[test]
+fn a_new_address_comes_before_the_old_one_goes() {
+    let mut table = Table::new();
+    let (old, new) = ([entry(1, &[(1, 1)])], [entry(2, &[(1, 1)])]);
+    table.change(&[], &old);
+    let changes = table.change(&old, &new);
+    assert!(matches!(changes.first(), Some(Change::AddService(s)) if *s == service(2)));
+    assert!(matches!(changes.last(), Some(Change::DeleteService(s)) if *s == service(1)));
+}
+
+/// Lines of the original's log.
+#[test]
+fn refusals_have_the_originals_words() {
+    let mut udp = Service::clone(&service(1));
+    udp.key = ServiceKey::Address {
+        protocol: 17,
+        address: ([10, 81, 0, 101], 53).into(),
+    };
+    let mut to = server(1, 1);
+    to.address = "[fd82::11]:53".parse().unwrap();
+    let udp = Rc::new(udp);
+    assert_eq!(
+        refusal(&Change::AddDestination(udp.clone(), to), 22),
+        "IPVS cmd IP_VS_SO_SET_ADDDEST(1159) error: Invalid operation.  Possibly wrong module version, address not unicast, ...(22) (10.81.0.101:udp:53 -> fd82::11:53)"
+    );
+    assert_eq!(
+        refusal(&Change::DeleteDestination(udp, to), 2),
+        "IPVS cmd IP_VS_SO_SET_DELDEST(1160) error: No such destination(2) (10.81.0.101:udp:53 -> fd82::11:53)"
+    );
+    assert_eq!(
+        command(Call::StartDaemon, 17),
+        "IPVS cmd IP_VS_SO_SET_STARTDAEMON(1163) error: Daemon has already run(17)"
+    );
+}
