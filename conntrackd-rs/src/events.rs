@@ -87,8 +87,12 @@ impl Events {
             Some(filter) if *filter.kernelspace => self.filter_in_kernel(&lower::filter(filter)),
             filter => {
                 // One that is attached must not go on.
-                if let Some(all) = bpf::compile(&Filter::default()) {
-                    let _ = self.attach(&all);
+                if let Err(e) = self.attach(&bpf::pass_all()) {
+                    daemon_rt::log!(
+                        Priority::Err,
+                        "cannot set event filtering: {}",
+                        text::log::reason(&e)
+                    );
                 }
                 match filter {
                     Some(_) => FilterPlace::User,

@@ -6,252 +6,16 @@
     reason = "a test ends where something is not as it must be"
 )]
 
-use std::fs;
+mod stranger;
+
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use testkit::link::cable;
-use testkit::node::{Node, Process};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_conntrackd");
-
-/// One router with a daemon, and a stranger in its peer's place.
-struct Target {
-    dir: PathBuf,
-    stranger: Node,
-    node: Node,
-    original: Option<PathBuf>,
-    daemon: Process,
-    sequence: u32,
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "{what} did not happen"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-impl Target {
-    fn start(name: &str, original: Option<&Path>, mode: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!(
-            "conntrackd-{name}-{}-{}",
-            original.is_some(),
-            std::process::id()
-        ));
-        let node = Node::new("target", &dir).expect("a node");
-        let stranger = Node::new("stranger", &dir).expect("a node");
-        cable(&node, "sync", &stranger, "sync").expect("a cable");
-        for (node, last) in [(&node, 1), (&stranger, 2)] {
-            node.net(move |net| {
-                net.address("sync", IpAddr::V4(Ipv4Addr::new(172, 16, 0, last)), 24)
-            })
-            .expect("an address");
-        }
-        let text = format!(
-            "Sync {{\n Mode {mode} {{\n }}\n UDP {{\n  IPv4_address 172.16.0.1\n  \
-             IPv4_Destination_Address 172.16.0.2\n  Port 3780\n  Interface sync\n  Checksum on\n }}\n}}\n\
-             General {{\n HashSize 16384\n LockFile /run/d.lock\n UNIX {{ Path /run/d.ctl\n }}\n \
-             Filter From Userspace {{\n  Protocol Accept {{ TCP UDP }}\n  \
-             Address Ignore {{ IPv4_address 127.0.0.1 IPv4_address 172.16.0.0/16 }}\n }}\n}}\n"
-        );
-        node.call(move || fs::write("/run/d.conf", text))
-            .expect("a node")
-            .expect("a configuration");
-        if let Some(root) = original {
-            let inside = root.join("run").display().to_string();
-            node.check(&["mount", "--bind", "/run", &inside])
-                .expect("a mount");
-        }
-        let argv = argv(original, &[]);
-        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-        let daemon = node.spawn("d.log", &words).expect("a daemon");
-        wait_for("the start", || {
-            daemon.output().contains("-- starting in console mode --")
-        });
-        Self {
-            dir,
-            stranger,
-            node,
-            original: original.map(Path::to_owned),
-            daemon,
-            sequence: 1_000,
-        }
-    }
-
-    fn ask(&self, args: &[&str]) -> String {
-        let argv = argv(self.original.as_deref(), args);
-        self.node
-            .check(&argv.iter().map(String::as_str).collect::<Vec<_>>())
-            .expect("an answer")
-    }
-
-    /// Sends datagrams one after the other from the peer's address.
-    fn send(&self, datagrams: Vec<Vec<u8>>) {
-        self.stranger
-            .call(move || {
-                let socket = UdpSocket::bind("172.16.0.2:0").expect("a socket");
-                for datagram in datagrams {
-                    socket
-                        .send_to(&datagram, "172.16.0.1:3780")
-                        .expect("it is sent");
-                }
-            })
-            .expect("a node");
-    }
-
-    /// The counters of `-s network` above the link's own block.
-    fn counters(&self) -> Vec<(String, u64)> {
-        self.ask(&["-s", "network"])
-            .lines()
-            .filter_map(|line| {
-                let (label, number) = line.trim().split_once(':')?;
-                Some((label.to_owned(), number.trim().parse().ok()?))
-            })
-            .collect()
-    }
-
-    /// How many datagrams arrived.
-    fn received(&self) -> u64 {
-        let text = self.ask(&["-s", "network"]);
-        let line = text.lines().find(|line| line.contains("Pckts recv"));
-        line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok())
-            .expect("a link block")
-    }
-
-    /// Sends one datagram and tells which counters it raised.
-    fn raised(&self, datagram: Vec<u8>) -> Vec<String> {
-        let (before, arrived) = (self.counters(), self.received());
-        self.send(vec![datagram]);
-        wait_for("the arrival", || self.received() > arrived);
-        let after = self.counters();
-        let changes = before.iter().zip(&after);
-        changes
-            .filter(|(a, b)| a.1 != b.1)
-            .map(|(a, b)| format!("{} +{}", b.0, b.1.wrapping_sub(a.1)))
-            .collect()
-    }
-
-    fn next(&mut self) -> u32 {
-        self.sequence += 1;
-        self.sequence
-    }
-
-    fn flow(&mut self, sport: u16) -> Vec<u8> {
-        let sequence = self.next();
-        message(CT_NEW, 0, sequence, &flow_attributes(sport))
-    }
-
-    /// CPU time so far, in ticks.
-    fn cpu(&self) -> u64 {
-        // The daemon is the process itself: chroot execs it.
-        let stat =
-            fs::read_to_string(format!("/proc/{}/stat", self.daemon.pid())).expect("it runs");
-        let fields: Vec<&str> = stat
-            .rsplit(") ")
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-            .collect();
-        [11, 12]
-            .iter()
-            .filter_map(|&i| fields.get(i)?.parse::<u64>().ok())
-            .sum()
-    }
-
-    fn assert_idle(&self) {
-        let before = self.cpu();
-        std::thread::sleep(Duration::from_millis(500));
-        let used = self.cpu() - before;
-        assert!(used < 20, "{used} ticks of CPU in an idle half second");
-    }
-
-    fn stop(mut self) {
-        let status = self.daemon.stop();
-        assert_eq!(
-            status.and_then(|s| s.code()),
-            Some(0),
-            "{}",
-            self.daemon.output()
-        );
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn argv(original: Option<&Path>, args: &[&str]) -> Vec<String> {
-    let mut argv: Vec<String> = match original {
-        Some(root) => [
-            "chroot",
-            &root.display().to_string(),
-            "/usr/sbin/conntrackd",
-        ]
-        .map(str::to_owned)
-        .into(),
-        None => vec![PROGRAM.to_owned()],
-    };
-    argv.extend(["-C", "/run/d.conf"].map(str::to_owned));
-    argv.extend(args.iter().map(|word| (*word).to_owned()));
-    argv
-}
-
-const CT_NEW: u8 = 0;
-const CTL: u8 = 10;
-const ACK: u8 = 0x08;
-const ALIVE: u8 = 0x10;
-
-/// A message with header and right length.
-fn message(kind: u8, flags: u8, sequence: u32, body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0x10 | kind, flags];
-    let len = u16::try_from(8 + body.len()).expect("a short message");
-    bytes.extend(len.to_be_bytes());
-    bytes.extend(sequence.to_be_bytes());
-    bytes.extend(body);
-    bytes
-}
-
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(4 + value.len()).expect("a short value");
-    let mut bytes = len.to_be_bytes().to_vec();
-    bytes.extend(kind.to_be_bytes());
-    bytes.extend(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
-}
-
-/// 10.1.0.2 to 10.2.0.2, UDP.
-fn flow_attributes(sport: u16) -> Vec<u8> {
-    let mut ports = sport.to_be_bytes().to_vec();
-    ports.extend(7007_u16.to_be_bytes());
-    [
-        attribute(0, &[10, 1, 0, 2, 10, 2, 0, 2]),
-        attribute(5, &[0, 0, 1, 0x88]),
-        attribute(2, &[17]),
-        attribute(3, &ports),
-    ]
-    .concat()
-}
-
-fn range(from: u32, to: u32) -> Vec<u8> {
-    [from.to_be_bytes(), to.to_be_bytes()].concat()
-}
-
-/// Pseudo-random bytes, the same in each run.
-fn noise(state: &mut u32, len: usize) -> Vec<u8> {
-    let mut next = || {
-        *state ^= *state << 13;
-        *state ^= *state >> 17;
-        *state ^= *state << 5;
-        *state as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
+use stranger::{
+    ACK, ALIVE, CT_NEW, CTL, Target, attribute, flow_attributes, message, noise, range, wait_for,
+};
 
 const VERSION: &[&str] = &["Malformed messages +1", "Wrong protocol version +1"];
 const HEADER: &[&str] = &["Malformed messages +1", "Malformed header +1"];
@@ -520,112 +284,72 @@ fn lab_clients_that_misbehave_hold_nobody_up() {
     target.stop();
 }
 
-/// What a newcomer writes: the change to a right configuration, and what 1.4.8 says to it before it exits with 1.
-const MISTAKES: &[(&str, &str, &[&str])] = &[
-    (
-        "3780\n }\n}",
-        "3780\n }",
-        &["[ERROR] parsing config file in line (9), symbol 'General': syntax error"],
-    ),
-    (
-        "FTFW",
-        "FTFQ",
-        &["[ERROR] parsing config file in line (2), symbol 'FTFQ': syntax error"],
-    ),
-    (
-        "Port",
-        "Prot",
-        &["[ERROR] parsing config file in line (7), symbol 'Prot': syntax error"],
-    ),
-    (
-        "Interface sync",
-        "Interface snyc",
-        &[
-            "[warning] snyc is an invalid interface",
-            "[ERROR] can't open channel socket: No such device",
-            "[ERROR] initialization failed",
-            "[ERROR] conntrackd cannot start, please review your configuration",
-        ],
-    ),
-    (
-        "IPv4_address 172.16.0.1",
-        "IPv4_address 172.16.0.9",
-        &[
-            "[ERROR] can't open channel socket: Cannot assign requested address",
-            "[ERROR] initialization failed",
-            "[ERROR] conntrackd cannot start, please review your configuration",
-        ],
-    ),
-    (
-        "/run/m.ctl",
-        "/run/nowhere/m.ctl",
-        &[
-            "[ERROR] can't open unix socket!",
-            "[ERROR] conntrackd cannot start, please review your configuration",
-        ],
-    ),
-    // The second start, and a lock file that can not be made: the same words.
-    (
-        "/run/m.lock",
-        "/run/d.lock",
-        &["[ERROR] lockfile `/run/d.lock' exists, perhaps conntrackd already running?"],
-    ),
-    (
-        "/run/m.lock",
-        "/run/nowhere/m.lock",
-        &["[ERROR] lockfile `/run/nowhere/m.lock' exists, perhaps conntrackd already running?"],
-    ),
-];
+const HELLO: u8 = 0x20;
 
-fn mistakes(original: Option<&Path>) -> Vec<String> {
-    let target = Target::start("mistakes", original, "FTFW");
-    let right = "Sync {\n Mode FTFW {\n }\n UDP {\n  IPv4_address 172.16.0.1\n  IPv4_Destination_Address 172.16.0.2\n  \
-                 Interface sync Port 3780\n }\n}\nGeneral {\n LockFile /run/m.lock\n UNIX { Path /run/m.ctl\n }\n}\n";
-    let mut wrong = Vec::new();
-    for (from, to, expected) in MISTAKES {
-        let text = right.replace(from, to);
-        target
-            .node
-            .call(move || fs::write("/run/m.conf", text))
-            .expect("a node")
-            .expect("a configuration");
-        let argv: Vec<String> = argv(original, &[])
-            .into_iter()
-            .map(|word| word.replace("/run/d.conf", "/run/m.conf"))
-            .collect();
-        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-        let output = target.node.run(&words).expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned()
-            + &String::from_utf8_lossy(&output.stdout);
-        let lines: Vec<&str> = said
-            .lines()
-            .map(|line| line.split_once(") ").map_or(line, |(_, text)| text))
-            .collect();
-        if output.status.code() != Some(1) || lines != *expected {
-            wrong.push(format!("{to:?}: {:?} {lines:?}", output.status.code()));
-        }
-        let _ = target.node.call(|| fs::remove_file("/run/m.lock"));
-    }
-    target.stop();
-    wrong
+/// Messages that are too late: `before` of `-s network`.
+fn counter(target: &Target, label: &str) -> u64 {
+    let all = target.counters();
+    let found = all.iter().find(|(name, _)| name == label);
+    found.map(|(_, n)| *n).expect(label)
 }
 
 #[test]
-fn lab_mistakes_of_a_newcomer_have_the_originals_words() {
-    if testkit::need::root("lab_mistakes_of_a_newcomer_have_the_originals_words") {
-        let wrong = mistakes(None);
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    }
-}
-
-#[test]
-fn ref_mistakes_of_a_newcomer_have_these_words() {
-    let name = "ref_mistakes_of_a_newcomer_have_these_words";
-    if !testkit::need::root(name) {
+fn lab_a_peer_out_of_its_mind_does_not_end_replication() {
+    if !testkit::need::root("lab_a_peer_out_of_its_mind_does_not_end_replication") {
         return;
     }
-    if let Some(root) = testkit::need::originals(name) {
-        let wrong = mistakes(Some(&root));
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut target = Target::start("mad", None, "FTFW");
+    let flows = |target: &Target| target.ask(&["-e"]).lines().count();
+    target.send(vec![target_flow(100, 0, 1)]);
+    wait_for("a flow", || flows(&target) == 1);
+
+    // It restarts in a loop, each time with other numbers.
+    let mut state = 7_u32;
+    let mut restarts = Vec::new();
+    for _ in 0..500 {
+        let bytes = noise(&mut state, 4);
+        let sequence = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        restarts.push(message(CTL, ALIVE | HELLO, sequence, &[]));
+        restarts.push(target_flow(sequence.wrapping_add(1), HELLO, 2));
     }
+    target.send(restarts);
+    wait_for("the flow of the restarts", || flows(&target) == 2);
+
+    // Numbers at random, and a flood of noise.
+    let mut flood = Vec::new();
+    for n in 0..5000_u32 {
+        let bytes = noise(&mut state, 4);
+        let sequence = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        flood.push(match n % 3 {
+            0 => message(CTL, ALIVE, sequence, &[]),
+            1 => noise(&mut state, 64),
+            _ => message(
+                CTL,
+                ACK,
+                sequence,
+                &range(sequence, sequence.wrapping_add(50)),
+            ),
+        });
+    }
+    let before = target.received();
+    target.send(flood);
+    wait_for("most of the flood", || target.received() > before + 100);
+    assert!(counter(&target, "Malformed messages") > 100);
+
+    // The honest peer goes on with its own numbers: they are far behind or ahead, and believed after a while.
+    let start = Instant::now();
+    target.sequence = 1_000;
+    wait_for("the honest peer's flow", || {
+        std::thread::sleep(Duration::from_millis(100));
+        let flow = target.flow(7777);
+        target.send(vec![flow]);
+        flows(&target) >= 3
+    });
+    assert!(start.elapsed() < Duration::from_secs(10));
+    target.assert_idle();
+    target.stop();
+}
+
+fn target_flow(sequence: u32, flags: u8, sport: u16) -> Vec<u8> {
+    message(CT_NEW, flags, sequence, &flow_attributes(sport))
 }

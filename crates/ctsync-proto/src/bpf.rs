@@ -149,6 +149,13 @@ pub fn compile(filter: &Filter) -> Option<Vec<BpfInstruction>> {
                 addresses(&mut p, *policy, list, destination, v6);
             }
         }
+        let has = |v6| list.entries(v6).next().is_some();
+        if *policy == Policy::Accept && has(false) && !has(true) {
+            // IPv6 is not among what is accepted. (The other way round the original lets IPv4 pass; with addresses of both
+            // families it lets no IPv6 pass, because it looks for IPv4 addresses beyond the addresses' nest.)
+            p.find([CTA_TUPLE_ORIG, CTA_TUPLE_IP, 3]);
+            p.end(Policy::Accept);
+        }
     }
     if let Some((policy, states)) = filter.tcp_states {
         tcp_states(&mut p, policy, states);
@@ -158,6 +165,13 @@ pub fn compile(filter: &Filter) -> Option<Vec<BpfInstruction>> {
     }
     p.push(RET, u32::MAX);
     (p.code.len() <= BPF_MAX).then_some(p.code)
+}
+
+/// The program that takes the place of one that is attached and not wanted any more: everything passes.
+pub fn pass_all() -> Vec<BpfInstruction> {
+    let mut p = Program::default();
+    p.push(RET, u32::MAX);
+    p.code
 }
 
 fn protocols(p: &mut Program, policy: Policy, set: &ProtocolSet) {
@@ -355,6 +369,21 @@ mod tests {
                 "{src} {dst}"
             );
         }
+    }
+
+    #[test]
+    fn accepted_addresses_of_one_family() {
+        let filter = |list| Filter {
+            addresses: Some((Policy::Accept, hosts(list))),
+            ..Filter::default()
+        };
+        let v4 = event("10.1.1.1", "10.2.2.2", proto::UDP, None);
+        let v6 = event("fd08::1", "fd08::2", proto::UDP, None);
+        let only_v4 = filter(&[("10.0.0.0", 8)]);
+        assert!(passes(&only_v4, &v4) && !passes(&only_v4, &v6));
+        let only_v6 = filter(&[("fd00::", 8)]);
+        assert!(passes(&only_v6, &v4) && passes(&only_v6, &v6));
+        assert_eq!(run(&pass_all(), &v4), u32::MAX);
     }
 
     #[test]
