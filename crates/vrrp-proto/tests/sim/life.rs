@@ -27,6 +27,8 @@ use crate::support::*;
 /// Longest quiet end.
 const QUIET: u64 = 16_000_000;
 
+type Packet = (usize, usize, u16, Vec<u8>);
+
 #[derive(Clone)]
 struct Plan {
     vrids: Vec<u8>,
@@ -60,7 +62,7 @@ struct World {
     plan: Plan,
     nodes: Vec<Node>,
     /// Packets on the way: (arrival, number) → (from, to, interface, bytes).
-    wire: BTreeMap<(u64, u64), (usize, usize, u16, Vec<u8>)>,
+    wire: BTreeMap<(u64, u64), Packet>,
     number: u64,
     delay: u64,
     segment: Vec<u64>,
@@ -311,7 +313,7 @@ impl World {
         self.check_masters(end);
     }
 
-    fn deliver(&mut self, now: u64, number: u64, packet: (usize, usize, u16, Vec<u8>)) {
+    fn deliver(&mut self, now: u64, number: u64, packet: Packet) {
         let (from, to, interface, bytes) = packet;
         let node = &self.nodes[to];
         if node.asleep > now {
@@ -371,10 +373,9 @@ impl World {
         for vrid in &self.plan.vrids {
             let masters = self.masters(*vrid);
             // A stronger router that takes over is heard by the weaker one a moment later.
-            let fresh = masters.iter().any(|n| {
-                let told = self.wire.values().any(|(from, ..)| from == n);
-                told
-            });
+            let fresh = masters
+                .iter()
+                .any(|n| self.wire.values().any(|(from, ..)| from == n));
             if masters.len() > 1 && !fresh {
                 self.fail(now, &format!("{masters:?} are all master of {vrid}"));
             }
