@@ -73,8 +73,8 @@ impl ReadSet {
             .map(drop)
     }
 
-    /// The numbers of descriptors that are readable now, without waiting. Empty: none is.
-    pub fn ready(&self, tokens: &mut Vec<u32>) -> io::Result<()> {
+    /// The numbers of descriptors that are readable now, without waiting. Empty: none is. Whether there may be more than these.
+    pub fn ready(&self, tokens: &mut Vec<u32>) -> io::Result<bool> {
         tokens.clear();
         let mut events = [const { MaybeUninit::<libc::epoll_event>::uninit() }; AT_ONCE];
         // SAFETY: the kernel writes at most AT_ONCE events.
@@ -91,7 +91,7 @@ impl ReadSet {
             let event = unsafe { event.assume_init() };
             tokens.push(u32::try_from(event.u64).unwrap_or(u32::MAX));
         }
-        Ok(())
+        Ok(count == AT_ONCE)
     }
 }
 

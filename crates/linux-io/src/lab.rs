@@ -11,7 +11,7 @@ use netlink_wire::{Address, Batch, Event, Link, LinkAddr, Route, Rule, address, 
 use crate::announce::{self, gratuitous_arp, unsolicited_na};
 use crate::packet_sock::{ETHERTYPE_ARP, ETHERTYPE_IPV6, Frame, PacketSocket};
 use crate::route_sock::{DATAGRAM_LEN, Group, Monitor, News, ReceiveBuffer, Requests};
-use crate::vrrp_sock::{Channel, Device, Receiver, Route as Way, Sender, Spec};
+use crate::vrrp_sock::{BURST, Burst, Channel, Device, Receiver, Route as Way, Sender, Spec};
 use crate::{ifname, netns};
 
 /// A namespace with a veth pair `a`, `b`, both up.
@@ -359,13 +359,16 @@ fn exchange(
     receiver: &Receiver,
     buffer: &mut [u8],
 ) -> crate::vrrp_sock::Packet {
+    let mut burst = Burst::new(buffer.len());
     // The deadline only ends a test that has gone wrong.
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
         sender.send(packet, way).unwrap();
         for _ in 0..50 {
-            if let Some(packet) = receiver.receive(buffer).unwrap() {
-                return packet;
+            if receiver.receive(&mut burst).unwrap() > 0 {
+                let (packet, bytes) = burst.packets().next().unwrap();
+                buffer[..bytes.len()].copy_from_slice(bytes);
+                return *packet;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -434,11 +437,28 @@ fn lab_adverts_travel_over_ipv4() {
     );
     assert_eq!((buffer[1], buffer[8]), (0xc0, 255));
     assert_eq!(buffer[20..26], [1, 2, 3, 4, 5, 6]);
-    assert_eq!(
-        own.receive(&mut buffer).unwrap(),
-        None,
-        "own adverts are not heard"
-    );
+    let nothing = own.receive(&mut Burst::new(64)).unwrap();
+    assert_eq!(nothing, 0, "own adverts are not heard");
+    let mut many = Burst::new(64);
+    while receiver.receive(&mut many).unwrap() > 0 {}
+    let packets = [(&packet[..], way); BURST + 3];
+    sender.send_burst(&packets, |n, e| panic!("{n}: {e}"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut seen = 0;
+    while seen < packets.len() && Instant::now() < deadline {
+        seen += receiver.receive(&mut many).unwrap();
+        assert!(many.packets().all(|(_, bytes)| bytes[20..] == packet[20..]));
+    }
+    assert_eq!(seen, packets.len());
+    let lost = Way {
+        destination: v4(77),
+        ..way
+    };
+    let mut failed = vec![];
+    let long = vec![0; 70_000];
+    let mixed = [(&long[..], way), (&packet[..], way), (&long[..], lost)];
+    sender.send_burst(&mixed, |n, _| failed.push(n));
+    assert_eq!(failed, [0, 2]);
     assert!(exchange(&sender, &packet, &way, &receiver, &mut [0; 20]).cut);
 }
 

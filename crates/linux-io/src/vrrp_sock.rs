@@ -16,7 +16,7 @@ use net_types::{Family, IfIndex};
 use socket2::SockAddr;
 
 use crate::sockopt::set_int;
-use crate::syscall::{check, check_len, own};
+use crate::syscall::{check, own};
 
 /// Internetwork control: the type of service and traffic class of adverts.
 const PRECEDENCE_INTERNETCONTROL: libc::c_int = 0xc0;
@@ -195,46 +195,117 @@ impl Receiver {
         Ok(Self { fd, family })
     }
 
-    /// The next packet, `None` when none waits. Call it several times per wake-up, but not for ever: others wait too.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Packet>> {
-        let mut from = MaybeUninit::<libc::sockaddr_storage>::zeroed();
-        let mut control = [0_u64; CONTROL_WORDS];
-        let mut part = libc::iovec {
-            iov_base: buffer.as_mut_ptr().cast(),
-            iov_len: buffer.len(),
-        };
-        // SAFETY: all-zero is a valid msghdr.
-        let mut header: libc::msghdr = unsafe { mem::zeroed() };
-        header.msg_name = from.as_mut_ptr().cast();
-        header.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        header.msg_iov = &raw mut part;
-        header.msg_iovlen = 1;
-        header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = mem::size_of_val(&control) as _;
+    /// Takes packets that wait, as many as fit into `burst`, and tells how many those are. Fewer than [`BURST`]: no more waits.
+    pub fn receive(&self, burst: &mut Burst) -> io::Result<usize> {
+        burst.len = 0;
+        let mut names = [const { MaybeUninit::<libc::sockaddr_storage>::zeroed() }; BURST];
+        let mut controls = [[0_u64; CONTROL_WORDS]; BURST];
+        // SAFETY: all-zero is valid for both structs: null pointers with zero lengths.
+        let (mut parts, mut messages): ([libc::iovec; BURST], [libc::mmsghdr; BURST]) =
+            unsafe { mem::zeroed() };
+        let rooms = burst.bytes.chunks_exact_mut(burst.slot).zip(&mut parts);
+        let slots = names.iter_mut().zip(&mut controls).zip(&mut messages);
+        for ((room, part), ((name, control), message)) in rooms.zip(slots) {
+            part.iov_base = room.as_mut_ptr().cast();
+            part.iov_len = room.len();
+            let header = &mut message.msg_hdr;
+            header.msg_name = name.as_mut_ptr().cast();
+            header.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = part;
+            header.msg_iovlen = 1;
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = mem::size_of_val(control) as _;
+        }
         let got = loop {
-            // SAFETY: name, part and control are given with their sizes and live across the call.
-            match check_len(unsafe { libc::recvmsg(self.fd.as_raw_fd(), &mut header, 0) }) {
-                Ok(got) => break got,
+            // SAFETY: BURST headers point at names, parts, rooms and control buffers that are given with their sizes and live
+            // across the call.
+            let got = unsafe {
+                libc::recvmmsg(
+                    self.fd.as_raw_fd(),
+                    messages.as_mut_ptr(),
+                    BURST as libc::c_uint,
+                    0,
+                    std::ptr::null_mut(),
+                )
+            };
+            match check(got) {
+                Ok(got) => break usize::try_from(got).unwrap_or(0),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 Err(e) => return Err(e),
             }
         };
-        // SAFETY: the storage was zeroed and then filled by the kernel.
-        let source = source_of(unsafe { from.assume_init_ref() }).unwrap_or(match self.family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        });
-        let mut packet = Packet {
-            len: got.min(buffer.len()),
-            cut: header.msg_flags & libc::MSG_TRUNC != 0,
-            source,
+        let filled = messages.iter().zip(&names).zip(&mut burst.packets);
+        for ((message, name), packet) in filled.take(got) {
+            // SAFETY: the storage was zeroed and then filled by the kernel.
+            let source = source_of(unsafe { name.assume_init_ref() });
+            *packet = Packet {
+                len: usize::try_from(message.msg_len)
+                    .unwrap_or(0)
+                    .min(burst.slot),
+                cut: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+                source: source.unwrap_or(match self.family {
+                    Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                    Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                }),
+                destination: None,
+                interface: None,
+                hop_limit: None,
+            };
+            read_control(&message.msg_hdr, packet);
+        }
+        burst.len = got.min(BURST);
+        Ok(burst.len)
+    }
+}
+
+/// Most packets of one [`Receiver::receive`] and of one system call of [`Sender::send_burst`].
+pub const BURST: usize = 16;
+
+/// Room for packets, used over and over.
+#[derive(Debug)]
+pub struct Burst {
+    bytes: Vec<u8>,
+    slot: usize,
+    packets: [Packet; BURST],
+    len: usize,
+}
+
+impl Burst {
+    /// Room for packets of `longest` bytes each; longer ones are cut.
+    pub fn new(longest: usize) -> Self {
+        let none = Packet {
+            len: 0,
+            cut: false,
+            source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             destination: None,
             interface: None,
             hop_limit: None,
         };
-        read_control(&header, &mut packet);
-        Ok(Some(packet))
+        let slot = longest.max(1);
+        Self {
+            bytes: vec![0; slot.saturating_mul(BURST)],
+            slot,
+            packets: [none; BURST],
+            len: 0,
+        }
+    }
+
+    /// Length of the longest packet that fits.
+    pub const fn longest(&self) -> usize {
+        self.slot
+    }
+
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// The packets that the last call brought, in their order, each with its bytes.
+    pub fn packets(&self) -> impl Iterator<Item = (&Packet, &[u8])> {
+        let rooms = self.bytes.chunks_exact(self.slot);
+        let filled = self.packets.iter().zip(rooms).take(self.len);
+        filled.map(|(packet, room)| (packet, room.get(..packet.len).unwrap_or_default()))
     }
 }
 
@@ -337,28 +408,70 @@ impl Sender {
 
     /// Sends one packet.
     pub fn send(&self, packet: &[u8], route: &Route) -> io::Result<()> {
-        let scope = route.interface.map_or(0, IfIndex::get);
-        let to = SockAddr::from(socket_address(route.destination, scope));
-        let mut part = libc::iovec {
-            iov_base: packet.as_ptr().cast_mut().cast(),
-            iov_len: packet.len(),
-        };
-        let mut control = [0_u64; CONTROL_WORDS];
-        // SAFETY: all-zero is a valid msghdr.
-        let mut header: libc::msghdr = unsafe { mem::zeroed() };
-        header.msg_name = to.as_ptr().cast_mut().cast();
-        header.msg_namelen = to.len();
-        header.msg_iov = &raw mut part;
-        header.msg_iovlen = 1;
-        if let Some(source) = route.source {
-            header.msg_control = control.as_mut_ptr().cast();
-            header.msg_controllen = mem::size_of_val(&control) as _;
-            let used = write_control(&header, source, scope, route.hop_limit);
-            header.msg_controllen = used as _;
+        let mut result = Ok(());
+        self.send_burst(&[(packet, *route)], |_, error| result = Err(error));
+        result
+    }
+
+    /// Sends packets in their order with few system calls. One that is refused is told to `failed` with its place, and the others
+    /// go on.
+    pub fn send_burst(&self, packets: &[(&[u8], Route)], mut failed: impl FnMut(usize, io::Error)) {
+        let mut done = 0_usize;
+        while let Some(rest) = packets.get(done..).filter(|r| !r.is_empty()) {
+            match self.send_some(rest) {
+                Ok(sent) => done = done.saturating_add(sent.max(1)),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    failed(done, e);
+                    done = done.saturating_add(1);
+                }
+            }
         }
-        let flags = if route.direct { libc::MSG_DONTROUTE } else { 0 };
-        // SAFETY: name, part and control are given with their sizes and live across the call; the kernel only reads them.
-        check_len(unsafe { libc::sendmsg(self.fd.as_raw_fd(), &header, flags) }).map(drop)
+    }
+
+    /// How many of the packets went. An error is that of the first one; if a later one fails, the count ends before it.
+    fn send_some(&self, packets: &[(&[u8], Route)]) -> io::Result<usize> {
+        let direct = packets.first().is_some_and(|(_, route)| route.direct);
+        let mut controls = [[0_u64; CONTROL_WORDS]; BURST];
+        let mut names: [Option<SockAddr>; BURST] = [const { None }; BURST];
+        // SAFETY: all-zero is valid for both structs: null pointers with zero lengths.
+        let (mut parts, mut messages): ([libc::iovec; BURST], [libc::mmsghdr; BURST]) =
+            unsafe { mem::zeroed() };
+        let mut count: libc::c_uint = 0;
+        let slots = names.iter_mut().zip(&mut controls).zip(&mut parts);
+        let alike = packets.iter().take_while(|(_, r)| r.direct == direct);
+        for ((packet, route), (((name, control), part), message)) in
+            alike.zip(slots.zip(&mut messages))
+        {
+            let scope = route.interface.map_or(0, IfIndex::get);
+            let to = name.insert(SockAddr::from(socket_address(route.destination, scope)));
+            part.iov_base = packet.as_ptr().cast_mut().cast();
+            part.iov_len = packet.len();
+            let header = &mut message.msg_hdr;
+            header.msg_name = to.as_ptr().cast_mut().cast();
+            header.msg_namelen = to.len();
+            header.msg_iov = part;
+            header.msg_iovlen = 1;
+            if let Some(source) = route.source {
+                header.msg_control = control.as_mut_ptr().cast();
+                header.msg_controllen = mem::size_of_val(control) as _;
+                let used = write_control(header, source, scope, route.hop_limit);
+                header.msg_controllen = used as _;
+            }
+            count = count.saturating_add(1);
+        }
+        let flags = if direct { libc::MSG_DONTROUTE } else { 0 };
+        // SAFETY: `count` headers point at names, parts, packets and control buffers that are given with their sizes and live
+        // across the call; the kernel only reads them.
+        let sent = check(unsafe {
+            libc::sendmmsg(
+                self.fd.as_raw_fd(),
+                messages.as_mut_ptr(),
+                count,
+                flags as _,
+            )
+        })?;
+        Ok(usize::try_from(sent).unwrap_or(0))
     }
 }
 

@@ -72,6 +72,19 @@ impl Announcer {
             own: &link.address,
             broadcast: &link.broadcast,
         };
+        if self.detail {
+            let name = &link.name;
+            match address {
+                IpAddr::V4(_) => log!(
+                    Priority::Info,
+                    "Sending gratuitous ARP on {name} for {address}"
+                ),
+                IpAddr::V6(_) => log!(
+                    Priority::Info,
+                    "Sending unsolicited Neighbour Advert on {name} for {address}"
+                ),
+            }
+        }
         let start = self.frames.len();
         match address {
             IpAddr::V4(address) => gratuitous_arp(&mut self.frames, sender, address),
@@ -92,22 +105,6 @@ impl Announcer {
     pub fn flush(&mut self) {
         if self.queue.is_empty() {
             return;
-        }
-        if self.detail {
-            for Queued { name, address, .. } in &self.queue {
-                match address {
-                    IpAddr::V4(_) => log!(
-                        Priority::Info,
-                        "Sending gratuitous ARP on {name} for {address}"
-                    ),
-                    IpAddr::V6(_) => {
-                        log!(
-                            Priority::Info,
-                            "Sending unsolicited Neighbour Advert on {name} for {address}"
-                        );
-                    }
-                }
-            }
         }
         let frame = |q: &Queued| Frame {
             interface: q.interface,

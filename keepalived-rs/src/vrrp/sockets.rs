@@ -7,14 +7,14 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::epoll::ReadSet;
 use linux_io::vrrp_sock::{
-    Channel, Device, OpenError, Packet, Receiver, Route, Sender, Spec, Step,
+    BURST, Burst, Channel, Device, OpenError, Receiver, Route, Sender, Spec, Step,
 };
 use net_types::{Family, IfIndex};
 use netlink_wire::Link;
 use nix::errno::Errno;
-use vrrp_proto::SocketId;
 use vrrp_proto::output::Transmit;
 use vrrp_proto::status::Socket;
+use vrrp_proto::{InstanceId, SocketId};
 
 use super::interfaces::Interfaces;
 
@@ -47,6 +47,18 @@ pub struct Sockets {
     /// Readable while a receiver is; its numbers are those of [`SocketId`].
     readable: ReadSet,
     tokens: Vec<u32>,
+    /// Adverts on their way out.
+    queue: Vec<Queued>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    socket: SocketId,
+    advert: Transmit,
+    /// The interface it leaves by (for IPv6).
+    leaving: Option<IfIndex>,
+    /// That interface is up.
+    up: bool,
 }
 
 impl Sockets {
@@ -56,6 +68,7 @@ impl Sockets {
             pairs: Vec::new(),
             readable: ReadSet::new()?,
             tokens: Vec::new(),
+            queue: Vec::new(),
         })
     }
 
@@ -107,30 +120,39 @@ impl Sockets {
         &self.readable
     }
 
-    /// Sockets that have packets now; none when the wait was for nothing.
-    pub fn ready(&mut self) -> io::Result<impl Iterator<Item = SocketId> + use<>> {
-        self.readable.ready(&mut self.tokens)?;
-        let ids: Vec<SocketId> = self
-            .tokens
-            .iter()
-            .filter_map(|t| u16::try_from(*t).ok().map(SocketId))
-            .collect();
-        Ok(ids.into_iter())
+    /// Sockets that have packets now, or may have: a single one is not asked first. Whether there may be more than these.
+    pub fn ready(&mut self) -> io::Result<(Vec<SocketId>, bool)> {
+        let mut open = (0_u16..)
+            .zip(&self.pairs)
+            .filter(|(_, p)| p.receiver.is_some());
+        if let (Some((only, _)), None) = (open.next(), open.next()) {
+            return Ok((vec![SocketId(only)], false));
+        }
+        let more = self.readable.ready(&mut self.tokens)?;
+        let ids = self.tokens.iter().filter_map(|t| u16::try_from(*t).ok());
+        Ok((ids.map(SocketId).collect(), more))
     }
 
-    /// The next packet of a socket; `None` when none waits. Take a few at a time.
-    pub fn receive(&self, id: SocketId, buffer: &mut [u8]) -> Option<Packet> {
-        let receiver = self.pairs.get(id.index())?.receiver.as_ref()?;
-        receiver.receive(buffer).unwrap_or_else(|e| {
-            let errno = e.raw_os_error().unwrap_or(0);
-            let text = Errno::from_raw(errno).desc();
-            log!(
-                Priority::Info,
-                "recvmsg({}) returned {errno} ({text})",
-                receiver.as_raw_fd()
-            );
-            None
-        })
+    /// Takes packets that wait on a socket; whether more may wait.
+    pub fn receive(&self, id: SocketId, burst: &mut Burst) -> bool {
+        let receiver = self.pairs.get(id.index()).and_then(|p| p.receiver.as_ref());
+        let Some(receiver) = receiver else {
+            burst.clear();
+            return false;
+        };
+        match receiver.receive(burst) {
+            Ok(got) => got == BURST,
+            Err(e) => {
+                let errno = e.raw_os_error().unwrap_or(0);
+                let text = Errno::from_raw(errno).desc();
+                log!(
+                    Priority::Info,
+                    "recvmsg({}) returned {errno} ({text})",
+                    receiver.as_raw_fd()
+                );
+                false
+            }
+        }
     }
 
     /// Both descriptors of a socket as the dumps show them; −1 for what is not open.
@@ -169,50 +191,72 @@ impl Sockets {
         ))
     }
 
-    /// Sends an advert of the instance called `name`, whose socket is `id` and which leaves by the interface `leaving` (for
-    /// IPv6). `up`: whether that interface is up. Nothing happens while the socket is not open.
-    pub fn transmit(
-        &self,
-        id: SocketId,
-        name: &str,
-        advert: &Transmit,
-        leaving: Option<IfIndex>,
-        up: bool,
-    ) {
-        let Some(sender) = self.pairs.get(id.index()).and_then(|p| p.sender.as_ref()) else {
-            return;
-        };
-        let route = Route {
-            destination: advert.destination,
-            source: match advert.source {
-                Some(std::net::IpAddr::V6(source)) => Some(source),
-                _ => None,
-            },
-            interface: leaving,
-            hop_limit: (!advert.multicast).then_some(advert.hop_limit),
-            direct: advert.multicast,
-        };
-        let Err(error) = sender.send(&advert.bytes, &route) else {
-            return;
-        };
-        let errno = error.raw_os_error().unwrap_or(0);
-        // Giving up over a dead interface is no news.
-        if advert.priority == 0 && errno == Errno::ENETUNREACH as i32 && !up {
+    /// Queues an advert of an instance whose socket is `id` and which leaves by the interface `leaving` (for IPv6). `up`: whether that
+    /// interface is up. [`Self::flush`] sends it.
+    pub fn queue(&mut self, id: SocketId, advert: Transmit, leaving: Option<IfIndex>, up: bool) {
+        self.queue.push(Queued {
+            socket: id,
+            advert,
+            leaving,
+            up,
+        });
+    }
+
+    /// Sends what is queued, in order; adverts of sockets that are not open are dropped. `name` knows the instances.
+    pub fn flush<'n>(&mut self, name: impl Fn(InstanceId) -> &'n str) {
+        if self.queue.is_empty() {
             return;
         }
-        let text = Errno::from_raw(errno).desc();
-        if advert.multicast {
-            log!(
-                Priority::Info,
-                "({name}): send advert error {errno} ({text})"
-            );
-        } else {
-            log!(
-                Priority::Info,
-                "({name}) Cant send advert to {} ({text})",
-                advert.destination
-            );
+        for run in self.queue.chunk_by(|a, b| a.socket == b.socket) {
+            let pair = run.first().and_then(|q| self.pairs.get(q.socket.index()));
+            let Some(sender) = pair.and_then(|p| p.sender.as_ref()) else {
+                continue;
+            };
+            let packets: Vec<(&[u8], Route)> = run.iter().map(packet).collect();
+            sender.send_burst(&packets, |at, error| {
+                if let Some(queued) = run.get(at) {
+                    report_unsent(name(queued.advert.instance), queued, &error);
+                }
+            });
         }
+        self.queue.clear();
+    }
+}
+
+fn packet(queued: &Queued) -> (&[u8], Route) {
+    let advert = &queued.advert;
+    let route = Route {
+        destination: advert.destination,
+        source: match advert.source {
+            Some(std::net::IpAddr::V6(source)) => Some(source),
+            _ => None,
+        },
+        interface: queued.leaving,
+        hop_limit: (!advert.multicast).then_some(advert.hop_limit),
+        direct: advert.multicast,
+    };
+    (&advert.bytes, route)
+}
+
+fn report_unsent(name: &str, queued: &Queued, error: &io::Error) {
+    let advert = &queued.advert;
+    let errno = error.raw_os_error().unwrap_or(0);
+    // Giving up over a dead interface is no news.
+    if advert.priority == 0 && errno == Errno::ENETUNREACH as i32 && !queued.up {
+        return;
+    }
+    let text = Errno::from_raw(errno).desc();
+    if advert.multicast {
+        log!(
+            Priority::Info,
+            "({name}): send advert error {errno} ({text})"
+        );
+    } else {
+        log!(
+            Priority::Info,
+            "({name}) Cant send advert to {} ({text})",
+            advert.destination
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linux_io::local_time::LocalTime;
 
@@ -14,6 +14,9 @@ use super::Priority;
 pub const PATIENCE: Duration = Duration::from_millis(20);
 
 const DEV_LOG: &str = "/dev/log";
+
+/// Where there is no syslog daemon, how long before it is looked for again: a line must not cost a connection.
+const ABSENCE: Duration = Duration::from_millis(100);
 
 /// A syslog facility, as the number syslog(3) has before it is shifted (LOG_DAEMON is 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,10 @@ pub struct Syslog {
     facility: Facility,
     path: PathBuf,
     socket: Option<UnixDatagram>,
+    /// When it was last looked for in vain.
+    absent: Option<Instant>,
+    /// The last line found none.
+    missed: bool,
     lost: u32,
 }
 
@@ -61,6 +68,8 @@ impl Syslog {
             facility,
             path: PathBuf::from(DEV_LOG),
             socket: None,
+            absent: None,
+            missed: false,
             lost: 0,
         }
     }
@@ -79,6 +88,10 @@ impl Syslog {
 
     /// Sends one line, or drops and counts it.
     pub fn send(&mut self, priority: Priority, facility: Option<Facility>, text: &str) {
+        if self.absent.is_some_and(|since| since.elapsed() < ABSENCE) {
+            return;
+        }
+        self.absent = None;
         let facility = facility.unwrap_or(self.facility);
         if self.lost > 0 {
             // Nobody should have to guess why a log has a hole.
@@ -121,10 +134,17 @@ impl Syslog {
                 self.socket = connect(&self.path);
             }
             let Some(socket) = &self.socket else {
+                // Once may be a restart.
+                if std::mem::replace(&mut self.missed, true) {
+                    self.absent = Some(Instant::now());
+                }
                 return Sent::Nowhere;
             };
             match socket.send(line.as_bytes()) {
-                Ok(_) => return Sent::Yes,
+                Ok(_) => {
+                    self.missed = false;
+                    return Sent::Yes;
+                }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     return if self.lost == 0 && patient(socket, line) {
                         Sent::Yes

@@ -4,6 +4,7 @@ use conf_parsers::keepalived::model::{Global, VrrpModel};
 use linux_io::route_sock::ReceiveBuffer;
 use net_types::Family;
 use vrrp_proto::config::{Auth, HmacMode, Version};
+use vrrp_proto::config::{Config, Instance};
 use vrrp_proto::{InstanceId, Router, SocketId};
 
 use crate::vrrp::kernel::{Buffers, Kernel};
@@ -79,4 +80,17 @@ pub(super) fn receive_buffer(
         total = total.saturating_add(own);
     }
     total
+}
+
+/// Room for a packet: any IPv4 advert fits and so do IPv6 adverts on Ethernet; the longest ones only where we send such ourselves.
+pub(super) fn longest_packet(config: &Config) -> usize {
+    const USUAL: usize = 1536;
+    const LONGEST: usize = 4608;
+    const ADDRESSES: usize = 80;
+    let many = |i: &Instance| i.family == Family::V6 && i.addresses.len() > ADDRESSES;
+    if config.instances.iter().any(many) {
+        LONGEST
+    } else {
+        USUAL
+    }
 }

@@ -7,10 +7,11 @@ use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
 use linux_io::signal::Signal;
 use linux_io::timer::monotonic_now;
+use linux_io::vrrp_sock::Burst;
 use linux_io::watch::Watch;
 use net_types::Instant;
-use vrrp_proto::Input;
 use vrrp_proto::input::Received;
+use vrrp_proto::{Input, SocketId};
 
 use super::buffers::receive_buffer;
 use super::{Child, NEWS_AT_ONCE, PACKETS_AT_ONCE};
@@ -36,35 +37,56 @@ pub(super) fn none_is_wait<T>(something: impl Fn(&T) -> bool) -> impl Fn(T) -> i
 const ATTEND_AT_ONCE: usize = 8;
 
 impl Child<'_> {
-    /// Packets that wait, a few of each socket.
-    pub(super) fn packets(&mut self, watch: &Watch, buffer: &mut [u8]) {
-        let ready = watch.read(|| {
-            let ids: Vec<_> = self.sockets.ready()?.collect();
-            none_is_wait(|v: &Vec<_>| !v.is_empty())(ids)
-        });
-        for id in ready.unwrap_or_default() {
-            for _ in 0..PACKETS_AT_ONCE {
-                let Some(packet) = self.sockets.receive(id, buffer) else {
-                    break;
-                };
-                if packet.cut {
-                    let (fd, _) = self.sockets.descriptors(id);
-                    log!(
-                        Priority::Info,
-                        "recvmsg({fd}) message truncated to {} bytes",
-                        packet.len
-                    );
-                    continue;
+    /// Packets that wait: all of them, so that nobody is taken for dead whose advert has arrived; a flood has its limit.
+    pub(super) fn packets(&mut self, watch: &Watch, burst: &mut Burst) {
+        let mut left = PACKETS_AT_ONCE;
+        let _ = watch.read(|| {
+            loop {
+                let (ready, mut more) = self.sockets.ready()?;
+                for id in ready {
+                    loop {
+                        let full = self.sockets.receive(id, burst);
+                        left = left.saturating_sub(burst.packets().count());
+                        self.take(id, burst);
+                        if !full {
+                            break;
+                        }
+                        if left == 0 {
+                            more = true;
+                            break;
+                        }
+                    }
                 }
-                let input = Input::Advert(Received {
-                    socket: id,
-                    bytes: buffer.get(..packet.len).unwrap_or_default(),
-                    source: packet.source,
-                    multicast: packet.is_multicast(),
-                    hop_limit: packet.hop_limit,
-                });
-                self.feed(monotonic_now(), input);
+                if !more {
+                    // Nothing is left: what comes from now on is news.
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                if left == 0 {
+                    return Ok(());
+                }
             }
+        });
+    }
+
+    fn take(&mut self, id: SocketId, burst: &Burst) {
+        for (packet, bytes) in burst.packets() {
+            if packet.cut {
+                let (fd, _) = self.sockets.descriptors(id);
+                log!(
+                    Priority::Info,
+                    "recvmsg({fd}) message truncated to {} bytes",
+                    packet.len
+                );
+                continue;
+            }
+            let input = Input::Advert(Received {
+                socket: id,
+                bytes,
+                source: packet.source,
+                multicast: packet.is_multicast(),
+                hop_limit: packet.hop_limit,
+            });
+            self.feed(monotonic_now(), input);
         }
     }
 

@@ -31,6 +31,7 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
 use linux_io::timer::{TimerFd, monotonic_now};
+use linux_io::vrrp_sock::Burst;
 use linux_io::watch::Watch;
 use net_types::{Duration, Instant};
 use vrrp_proto::config::IfId;
@@ -55,13 +56,11 @@ use crate::host::System;
 use crate::not_implemented;
 use crate::process::Scheduling;
 
-/// Largest packet that is taken: 255 IPv6 addresses and the header fit, and so does any IPv4 header.
-const PACKET_LEN: usize = 8192;
 /// Addresses, routes and rules that are set together when many instances become master at once: enough to make a batch worth
 /// it, few enough that the first instances do not wait for the last.
 const OBJECTS_AT_ONCE: usize = 32;
-/// Packets of one socket in one turn: the others, and the adverts that are due, wait no longer than these take.
-const PACKETS_AT_ONCE: usize = 16;
+/// Packets in one turn: the adverts of several sockets full of instances, and yet a flood does not keep ours from being sent.
+const PACKETS_AT_ONCE: usize = 1024;
 /// How long the end waits for scripts and mails that tell of it.
 const STOP_PATIENCE: Duration = Duration::from_millis(1_100);
 /// Datagrams of news in one turn.
@@ -116,6 +115,8 @@ struct Child<'a> {
     announces: (bool, bool),
     router: Router,
     lanes: Vec<Lane>,
+    /// Room for a packet.
+    longest_packet: usize,
     model: Model,
     notifier: Notifier,
     tracking: Tracking,
@@ -189,6 +190,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         announces: (false, false),
         router: Router::new(config, now),
         lanes: Vec::new(),
+        longest_packet: 0,
         notifier: Notifier::new(&model, detail),
         tracking,
         model,
@@ -231,13 +233,14 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             .transpose()?,
     };
     let mut armed = None;
-    let mut buffer = vec![0; PACKET_LEN];
+    let mut burst = Burst::new(child.longest_packet);
     loop {
         if let Some(status) = child.finished() {
             return Ok(status);
         }
         let next = child.next_timeout();
-        if next != armed {
+        // A deadline that moves away, as each advert moves a backup's, is looked at when the old one is there.
+        if next.is_some_and(|next| armed.is_none_or(|armed| next < armed)) {
             timer.set(next)?;
             armed = next;
         }
@@ -252,8 +255,11 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
                 }
             }
         }
+        if burst.longest() != child.longest_packet {
+            burst = Burst::new(child.longest_packet);
+        }
         // Packets first: an advert that has arrived must not be late because others were due at the same time.
-        child.packets(&watches.sockets, &mut buffer);
+        child.packets(&watches.sockets, &mut burst);
         child.timeout(monotonic_now());
         child.news(&watches.kernel);
         child.followed();

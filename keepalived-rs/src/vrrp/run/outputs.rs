@@ -9,7 +9,7 @@ use vrrp_proto::config::{Config, IfId, TrackSource};
 use vrrp_proto::notice::InstanceNotice;
 use vrrp_proto::{Input, InstanceId, Notice, Output, SocketId};
 
-use super::buffers::receive_buffer;
+use super::buffers::{longest_packet, receive_buffer};
 use super::{Child, Lane, OBJECTS_AT_ONCE};
 use crate::text;
 use crate::vrrp::garp::Announcer;
@@ -65,8 +65,12 @@ impl Child<'_> {
         }
     }
 
-    /// Carries out what is queued for the kernel, then for the neighbours: they ask back, and the address must be there.
+    /// Carries out what is queued: adverts first, so that the old master lets go, then the kernel, then the neighbours: they ask back,
+    /// and the address must be there.
     pub(super) fn settle(&mut self) {
+        let lanes = &self.lanes;
+        self.sockets
+            .flush(|id| lanes.get(id.index()).map_or("", |lane| &lane.name));
         self.kernel.flush(&mut self.refused);
         if let Some(announcer) = &mut self.announcer {
             announcer.flush();
@@ -89,8 +93,7 @@ impl Child<'_> {
                 let own = lane.own.and_then(|i| self.kernel.interfaces.facts(i));
                 let up = own.is_some_and(|f| f.up);
                 if let Some(socket) = lane.socket {
-                    self.sockets
-                        .transmit(socket, &lane.name, &advert, index, up);
+                    self.sockets.queue(socket, advert, index, up);
                 }
             }
             Output::Add(object) => {
@@ -161,11 +164,8 @@ impl Child<'_> {
         }
     }
 
-    /// A log line. With details, what was queued before it has lines of its own that come first.
+    /// A log line.
     pub(super) fn say(&mut self, notice: &Notice) {
-        if self.detail {
-            self.settle();
-        }
         match notice {
             Notice::Instance(id, InstanceNotice::Gone(object)) => {
                 if self.detail || !notice.is_detail() {
@@ -201,6 +201,7 @@ impl Child<'_> {
             own: i.interface,
         });
         self.lanes = lanes.collect();
+        self.longest_packet = longest_packet(self.router.config());
     }
 
     pub(super) fn refresh_sockets(&mut self) {

@@ -80,7 +80,9 @@ fn lab_sockets_follow_their_interfaces() {
     ip("link del va");
     refresh(&mut sockets, &mut kernel, &swapped);
     assert_eq!(sockets.descriptors(SocketId(0)), (-1, -1));
-    assert_eq!(sockets.receive(SocketId(0), &mut [0; 64]), None);
+    let mut burst = Burst::new(64);
+    assert!(!sockets.receive(SocketId(0), &mut burst));
+    assert_eq!(burst.packets().count(), 0);
     pair_of_links();
     refresh(&mut sockets, &mut kernel, &swapped);
     advert_arrives(&mut sockets, &kernel, SocketId(1), SocketId(0));
@@ -103,13 +105,16 @@ fn advert_arrives(sockets: &mut Sockets, kernel: &Kernel, from: SocketId, to: So
     let leaving = kernel.interfaces.facts_by_name("va").index;
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
-        sockets.transmit(from, "V", &advert, leaving, true);
+        sockets.queue(from, advert.clone(), leaving, true);
+        sockets.flush(|_| "V");
         for _ in 0..50 {
-            let ready: Vec<SocketId> = sockets.ready().unwrap().collect();
+            let (ready, more) = sockets.ready().unwrap();
+            assert!(!more);
             if !ready.is_empty() {
                 assert_eq!(ready, [to]);
-                let mut buffer = [0; 64];
-                let packet = sockets.receive(to, &mut buffer).unwrap();
+                let mut burst = Burst::new(64);
+                sockets.receive(to, &mut burst);
+                let (packet, buffer) = burst.packets().next().unwrap();
                 assert_eq!((packet.len, packet.hop_limit), (24, Some(255)));
                 assert_eq!(
                     packet.source,
@@ -117,8 +122,8 @@ fn advert_arrives(sockets: &mut Sockets, kernel: &Kernel, from: SocketId, to: So
                 );
                 assert_eq!(buffer[..6], bytes[..6]);
                 // What the loop above has sent too often.
-                while sockets.receive(to, &mut buffer).is_some() {}
-                assert_eq!(sockets.ready().unwrap().count(), 0);
+                while sockets.receive(to, &mut burst) {}
+                assert_eq!(sockets.ready().unwrap().0, []);
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
