@@ -5,6 +5,7 @@
 mod capture;
 mod config_errors;
 mod differences;
+mod language;
 mod player;
 mod vectors;
 

@@ -38,6 +38,12 @@ struct Found<'t> {
     parameters: &'t str,
 }
 
+impl Found<'_> {
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.parameters.split(' ').filter(|w| !w.is_empty())
+    }
+}
+
 /// Where built-in definitions get their values.
 pub(super) struct Place<'h> {
     pub(super) host: &'h dyn Host,
@@ -56,6 +62,8 @@ pub(super) struct Replaced {
     pub(super) too_long: Option<String>,
     /// Other messages of built-in definitions, for the log.
     pub(super) remarks: Vec<String>,
+    /// What is wrong with a reference (keepalived 2.4).
+    pub(super) errors: Vec<String>,
 }
 
 const fn is_name_start(b: u8) -> bool {
@@ -197,7 +205,8 @@ impl Definitions {
             let parameters = inside.trim_start_matches(' ');
             let env = name == "_ENV";
             if env {
-                if !parameters.bytes().all(is_name) {
+                let form = |b: u8| is_name(b) || b == b' ';
+                if !parameters.bytes().all(form) || parameters.ends_with(' ') {
                     return None;
                 }
             } else if !inside.bytes().all(|b| b == b' ' || b.is_ascii_digit())
@@ -238,22 +247,23 @@ impl Definitions {
         &self,
         found: &Found<'_>,
         place: &Place<'_>,
-        remarks: &mut Vec<String>,
+        replaced: &mut Replaced,
     ) -> Option<(String, bool)> {
         let d = self.list.get(found.index)?;
         let text = match &d.value {
             Value::Text(t) => t.clone(),
             Value::Pwd => place.dir.to_owned(),
             Value::Instance => place.instance.to_owned(),
-            Value::Env if found.parameters.is_empty() => {
-                remarks.push(
-                    "Definition _ENV requires between 1 and 1 parameters, 0 specified.".to_owned(),
-                );
+            Value::Env if found.words().count() != 1 => {
+                let count = found.words().count();
+                replaced.errors.push(format!(
+                    "Definition _ENV requires between 1 and 1 parameters, {count} specified."
+                ));
                 return None;
             }
             Value::Env => place.host.env(found.parameters).unwrap_or_default(),
             Value::Random => {
-                let mut words = found.parameters.split(' ').filter(|w| !w.is_empty());
+                let mut words = found.words();
                 let mut number = |default| {
                     words
                         .next()
@@ -261,12 +271,17 @@ impl Definitions {
                 };
                 let (min, max) = (number(0), number(32767));
                 if words.next().is_some() {
-                    remarks.push(format!(
+                    replaced.remarks.push(format!(
                         "Too many parameters or extra text for ${{_RANDOM {}}}",
                         found.parameters
                     ));
                 }
-                place.host.random(min.min(max), max.max(min)).to_string()
+                if min > max {
+                    replaced.errors.push(format!(
+                        "${{_RANDOM}}: min {min} exceeds max {max}, using {min}"
+                    ));
+                }
+                place.host.random(min, max.max(min)).to_string()
             }
         };
         Some((text, d.multiline))
@@ -284,7 +299,7 @@ impl Definitions {
                 return out;
             };
             let value = self.find(after).and_then(|found| {
-                self.value(&found, place, &mut out.remarks)
+                self.value(&found, place, &mut out)
                     .map(|v| (found.length, v))
             });
             let Some((length, (value, multiline))) = value else {

@@ -325,9 +325,13 @@ impl<'h> Reader<'h> {
             multiline,
             too_long,
             remarks,
+            errors,
         } = self.definitions.replace(line, MAX_LINE, &place);
         for text in too_long.into_iter().chain(remarks) {
             self.log(text);
+        }
+        for text in errors {
+            self.report(Class::GeneralError, text);
         }
         if any {
             for rest in multiline {
