@@ -7,6 +7,7 @@ mod config_errors;
 mod differences;
 mod language;
 mod player;
+mod starts;
 mod vectors;
 
 use std::fmt::Write as _;
