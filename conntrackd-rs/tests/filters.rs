@@ -1,9 +1,4 @@
 //! Every kind of filter, in user space and in the kernel, next to the original: the same flows are known.
-#![expect(
-    clippy::expect_used,
-    reason = "a test ends where something is not as it must be"
-)]
-
 mod two_routers;
 
 use std::time::{Duration, Instant};
