@@ -38,6 +38,11 @@ pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 
 impl Target {
     pub(crate) fn start(name: &str, original: Option<&Path>, mode: &str) -> Self {
+        Self::start_with(name, original, mode, "")
+    }
+
+    /// The same with more in `Sync`.
+    pub(crate) fn start_with(name: &str, original: Option<&Path>, mode: &str, more: &str) -> Self {
         let dir = std::env::temp_dir().join(format!(
             "conntrackd-{name}-{}-{}",
             original.is_some(),
@@ -53,7 +58,7 @@ impl Target {
             .expect("an address");
         }
         let text = format!(
-            "Sync {{\n Mode {mode} {{\n }}\n UDP {{\n  IPv4_address 172.16.0.1\n  \
+            "Sync {{\n Mode {mode} {{\n }}\n {more}\n UDP {{\n  IPv4_address 172.16.0.1\n  \
              IPv4_Destination_Address 172.16.0.2\n  Port 3780\n  Interface sync\n  Checksum on\n }}\n}}\n\
              General {{\n HashSize 16384\n LockFile /run/d.lock\n UNIX {{ Path /run/d.ctl\n }}\n \
              Filter From Userspace {{\n  Protocol Accept {{ TCP UDP }}\n  \
