@@ -133,6 +133,29 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// What the original does not know (it is older).
+const SIGNED: &[Case] = &[
+    Case {
+        name: "v2-signed",
+        lines: "version 2\nadvert_int 1\nauth_hmac {\n key 1 0123456789abcdefghijklmnopqrstuv\n key 7 hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n active_key 1\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    // Each signs with another key.
+    Case {
+        name: "v3-signed-monotonic",
+        lines: "version 3\nadvert_int 0.2\nauth_hmac {\n key 1 0123456789abcdefghijklmnopqrstuv\n key 7 hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n active_key OWN\n key 2 abcdefghijklmnopqrstuvwxyz012345\n anti_replay monotonic\n}\nvirtual_ipaddress {\n 10.9.0.100/24\n}",
+        vip: "10.9.0.100",
+        life: Life::Preempts,
+    },
+    Case {
+        name: "v3-ipv6-unicast-signed",
+        lines: "version 3\nadvert_int 0.2\nauth_hmac {\n key 1 0123456789abcdefghijklmnopqrstuv\n key 7 hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n active_key 7\n time_window 2\n}\nunicast_src_ip 2001:db8::OWN\nunicast_peer {\n 2001:db8::PEER\n}\nvirtual_ipaddress {\n 2001:db8::100/64\n}",
+        vip: "2001:db8::100",
+        life: Life::Preempts,
+    },
+];
+
 struct Router<'a> {
     node: Node,
     make: Make,
@@ -297,6 +320,11 @@ fn play(case: &Case, makes: [Make; 2], programs: &Programs) {
     wait("a crashed", [&a, &b], case.vip, [true, true]);
     b.stop();
     wait("b stopped", [&a, &b], case.vip, [true, false]);
+    for router in [&a, &b] {
+        let log = router.log();
+        assert!(!log.contains("authentication"), "{log}");
+        assert!(!log.contains("not implemented"), "{log}");
+    }
 }
 
 /// The stronger one has just started; it takes what the weaker one gives up, and gives it back no more.
@@ -351,8 +379,13 @@ fn play_all(test: &str, makes: [Make; 2]) {
         };
         programs = programs.with_originals(&root);
     }
+    let signed = if makes.contains(&Make::Original) {
+        &[][..]
+    } else {
+        SIGNED
+    };
     std::thread::scope(|scope| {
-        for case in CASES {
+        for case in CASES.iter().chain(signed) {
             scope.spawn(|| play(case, makes, &programs));
         }
     });
