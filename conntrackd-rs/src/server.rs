@@ -1,7 +1,7 @@
 //! The control socket: operators connect, send one number, and read text until the end.
 //!
 //! Nobody can hold the daemon up: reads and writes do not block, a client that asks nothing is hung up on, and only so many
-//! are served at a time.
+//! are served at a time. A client that does not read its reply may take its time (a pager), until its place is needed.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,7 +16,7 @@ use linux_io::watch::Watch;
 
 /// Clients served at a time; others wait in the kernel's queue.
 const MOST_CLIENTS: usize = 64;
-/// How long a client may take to send its four bytes.
+/// How long a client may take to send its four bytes, and to read a part of its reply while others wait for a place.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the clients want.
@@ -39,12 +39,15 @@ pub struct Server {
     watch: Option<Watch>,
     clients: Vec<Client>,
     next: u32,
+    /// All places are taken, and one by a client that does not read.
+    evictable: bool,
 }
 
 struct Client {
     id: ClientId,
     stream: UnixStream,
     watch: Watch,
+    /// When it connected, or last took a part of its reply.
     since: Instant,
     request: Vec<u8>,
     asked: bool,
@@ -66,6 +69,7 @@ impl Server {
             watch: None,
             clients: Vec::new(),
             next: 1,
+            evictable: false,
         })
     }
 
@@ -83,7 +87,7 @@ impl Server {
     /// Whether there is something to do.
     pub fn poll(&self, cx: &mut Context<'_>) -> bool {
         let mut ready = false;
-        if self.clients.len() < MOST_CLIENTS {
+        if self.clients.len() < MOST_CLIENTS || self.evictable {
             ready |= self.watch.as_ref().is_some_and(|watch| watch.poll_read(cx));
         }
         for client in &self.clients {
@@ -96,24 +100,33 @@ impl Server {
         ready
     }
 
-    /// When a silent client is hung up on.
+    /// When a silent client is hung up on, or one that does not read may lose its place.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let silent = self.clients.iter().filter(|client| !client.asked);
+        let full = self.clients.len() >= MOST_CLIENTS && !self.evictable;
+        let silent = self
+            .clients
+            .iter()
+            .filter(|client| !client.asked || (full && client.waits()));
         silent.map(|client| client.since + PATIENCE).min()
     }
 
     /// Accepts, reads and writes what can be done now.
     pub fn serve(&mut self, now: Instant) -> Vec<News> {
         let mut news = Vec::new();
-        self.accept(now);
+        self.accept(now, &mut news);
         for client in &mut self.clients {
             if !client.asked {
                 client.read(now, &mut news);
             } else if client.waits() {
+                let taken = client.taken;
                 client.write(&mut news);
+                if client.taken != taken {
+                    client.since = now;
+                }
             }
         }
         self.sweep();
+        self.evictable = self.clients.len() >= MOST_CLIENTS && self.slowest(now).is_some();
         news
     }
 
@@ -140,11 +153,30 @@ impl Server {
         self.sweep();
     }
 
-    fn accept(&mut self, now: Instant) {
-        let Some(watch) = &self.watch else {
-            return;
-        };
-        while self.clients.len() < MOST_CLIENTS {
+    /// The place of the client that has not read for the longest time, if that is too long.
+    fn slowest(&self, now: Instant) -> Option<usize> {
+        let (place, client) = self
+            .clients
+            .iter()
+            .enumerate()
+            .filter(|(_, client)| client.waits())
+            .min_by_key(|(_, client)| client.since)?;
+        (now >= client.since + PATIENCE).then_some(place)
+    }
+
+    fn accept(&mut self, now: Instant, news: &mut Vec<News>) {
+        loop {
+            let slowest = if self.clients.len() < MOST_CLIENTS {
+                None
+            } else {
+                match self.slowest(now) {
+                    Some(place) => Some(place),
+                    None => return,
+                }
+            };
+            let Some(watch) = &self.watch else {
+                return;
+            };
             // Out of descriptors or a client that left again: the next wake-up tries again.
             let Ok((stream, _)) = watch.read(|| self.listener.accept()) else {
                 return;
@@ -155,6 +187,9 @@ impl Server {
             else {
                 continue;
             };
+            if let Some(place) = slowest {
+                news.push(News::Gone(self.clients.swap_remove(place).id));
+            }
             let id = ClientId(self.next);
             self.next = self.next.wrapping_add(1);
             self.clients.push(Client {

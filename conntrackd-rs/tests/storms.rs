@@ -6,12 +6,17 @@
 
 mod two_routers;
 
+use std::io::Write as _;
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use testkit::node::Process;
 use two_routers::{Daemon, Lab, value, wait_for};
+
+/// The request of `-e`.
+const DUMP_EXTERNAL: [u8; 4] = 17_i32.to_ne_bytes();
 
 /// Datagrams from the host, each a flow of its own.
 fn flows(lab: &Lab, count: u16) {
@@ -156,6 +161,26 @@ fn lab_a_peer_that_stands_still_loses_nothing_in_the_end() {
     two.wait_flows(&["-e"], 10_000);
     let network = two.ask(&["-s", "network"]);
     assert_eq!(value(&network, "recv:", "Malformed messages:"), 0);
+
+    // Clients that ask for a listing and do not read it take all the places, and lose them to others.
+    let greedy: Vec<UnixStream> = lab
+        .r2
+        .call(|| {
+            (0..80)
+                .map(|_| {
+                    let mut client = UnixStream::connect("/run/two.ctl").expect("a connection");
+                    client.write_all(&DUMP_EXTERNAL).expect("a request");
+                    client
+                })
+                .collect()
+        })
+        .expect("a node");
+    for _ in 0..3 {
+        assert!(two.ask(&["-s"]).contains("cache external:"));
+    }
+    // Who keeps reading gets all of it, however many do not.
+    assert_eq!(two.flows(&["-e"]).len(), 10_000);
+    drop(greedy);
 
     // The same with a commit of all of it, during which the table's events come back.
     two.ask(&["-c"]);

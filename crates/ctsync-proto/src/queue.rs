@@ -219,6 +219,15 @@ impl Queues {
         }
     }
 
+    /// Whether all there is to be sent is one control message with these flags.
+    pub(crate) fn is_lone(&self, flags: u8) -> bool {
+        self.transmit.len == 1
+            && matches!(
+                self.peek(self.transmit.head).map(|n| n.element),
+                Some(Element::Control { flags: f, .. }) if f == flags
+            )
+    }
+
     /// Makes the last unsent element say more, if it is a control message with these flags whose range ends before `from`.
     pub(crate) fn extend_last(&mut self, flags: u8, from: u32, to: u32) -> bool {
         let tail = self.transmit.tail;

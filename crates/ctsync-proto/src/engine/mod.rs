@@ -50,6 +50,9 @@ use purge::Purge;
 
 /// Silence after which a node says that it lives, or acknowledges.
 const ALIVE: Duration = Duration::from_secs(1);
+/// Least time between two datagrams that say nothing but what was received: in a burst, the acknowledgements of several
+/// windows leave as one.
+const BETWEEN_ACKS: Duration = Duration::from_millis(5);
 
 /// How far the start has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,10 @@ struct Timers {
     purge: Option<Instant>,
     overrun: Option<Instant>,
     poll: Option<Instant>,
+    /// When an acknowledgement may follow the one before.
+    ack: Option<Instant>,
+    /// An acknowledgement waits for that.
+    ack_waits: bool,
 }
 
 #[derive(Debug, Default)]
@@ -289,17 +296,26 @@ impl Engine {
             return Some(self.started);
         }
         let slots = self.refresh.iter().chain(&self.expiry);
-        [t.alive, t.purge, t.overrun, t.poll]
-            .into_iter()
-            .chain(slots.map(Deadlines::next))
-            .flatten()
-            .min()
+        [
+            t.alive,
+            t.purge,
+            t.overrun,
+            t.poll,
+            t.ack.filter(|_| t.ack_waits),
+        ]
+        .into_iter()
+        .chain(slots.map(Deadlines::next))
+        .flatten()
+        .min()
     }
 
     /// Time has passed. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.dump_paused = false;
         let due = |t: &mut Option<Instant>| t.take_if(|at| *at <= now).is_some();
+        if due(&mut self.timers.ack) {
+            self.timers.ack_waits = false;
+        }
         if due(&mut self.timers.alive) {
             // Nothing new to say while what was said before has not left.
             let busy = self.links.get(self.active_link).is_some_and(|l| l.busy);

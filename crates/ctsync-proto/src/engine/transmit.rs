@@ -2,7 +2,7 @@
 
 use net_types::Instant;
 
-use super::{ALIVE, Engine};
+use super::{ALIVE, BETWEEN_ACKS, Engine};
 use crate::cache::State;
 use crate::input::LinkIndex;
 use crate::notice::Notice;
@@ -80,6 +80,14 @@ impl Engine {
         }
         if self.links.get(self.active_link).is_some_and(|l| l.busy) {
             return None;
+        }
+        if self.queues.is_lone(F_ACK) {
+            let timers = &mut self.timers;
+            timers.ack_waits = timers.ack.is_some_and(|at| now < at);
+            if timers.ack_waits {
+                return None;
+            }
+            timers.ack = Some(now + BETWEEN_ACKS);
         }
         let limit = self.payload_limit();
         while let Some(id) = self.queues.first(List::Transmit) {
