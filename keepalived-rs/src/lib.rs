@@ -12,6 +12,7 @@ pub mod config;
 pub mod dump_name;
 pub mod host;
 pub mod ipc;
+pub mod nf_tables;
 pub mod not_implemented;
 mod parent;
 pub mod paths;

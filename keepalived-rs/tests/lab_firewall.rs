@@ -11,6 +11,9 @@ use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use conf_parsers::keepalived::model::global::NftTable;
+use conf_parsers::keepalived::model::lvs::Protocol;
+use keepalived_rs::check::group_marks::GroupMarks;
 use testkit::link::cable;
 use testkit::need;
 use testkit::node::{Node, Process};
@@ -258,4 +261,54 @@ fn lab_packets_are_dropped_and_neighbours_answered() {
     lab.wait_for_rules("after a flush", &wanted);
     lab.stop();
     assert_eq!(lab.rules(), "");
+}
+
+/// The map of `nftables_ipvs`; the machine needs no IPVS for it.
+#[test]
+fn lab_groups_have_marks() {
+    if !need::root("lab_groups_have_marks") {
+        return;
+    }
+    let lab = Lab::new("marks");
+    let marks = lab.router.call(|| {
+        let range = |first: &str, last: &str| (first.parse().unwrap(), last.parse().unwrap());
+        let table = NftTable {
+            name: "lbs".to_owned(),
+            priority: -10,
+        };
+        let mut marks = GroupMarks::new(&table, 2000, false);
+        let all = [
+            range("10.81.0.110:8080", "10.81.0.112:8080"),
+            range("10.81.0.120:8081", "10.81.0.120:8081"),
+        ];
+        let given = [
+            marks.set("G", Protocol::Tcp, &all),
+            marks.set("G", Protocol::Udp, &all[..1]),
+            marks.set("G", Protocol::Tcp, &all[..1]),
+        ];
+        // The tables live on without the sender.
+        std::mem::forget(marks);
+        given
+    });
+    assert_eq!(marks.unwrap(), [2000, 2001, 2000]);
+    assert_eq!(
+        lab.rules(),
+        "table ip lbs {\n\
+         \tmap tcp_map {\n\
+         \t\ttype ipv4_addr . inet_service : mark\n\
+         \t\tflags interval\n\
+         \t\telements = { 10.81.0.110-10.81.0.112 . 8080 : 0x000007d0 }\n\
+         \t}\n\n\
+         \tmap udp_map {\n\
+         \t\ttype ipv4_addr . inet_service : mark\n\
+         \t\tflags interval\n\
+         \t\telements = { 10.81.0.110-10.81.0.112 . 8080 : 0x000007d1 }\n\
+         \t}\n\n\
+         \tchain in {\n\
+         \t\ttype filter hook input priority -10; policy accept;\n\
+         \t\tmeta mark set ip daddr . tcp dport map @tcp_map return\n\
+         \t\tmeta mark set ip daddr . udp dport map @udp_map return\n\
+         \t}\n\
+         }\n"
+    );
 }

@@ -5,4 +5,5 @@
 //! ```
 //! Answers to: keepalived-behaviour.md section 7, keepalived 2.3.3 check/ipvswrapper.c, check/libipvs.c.
 
+pub mod group_marks;
 pub mod ipvs;

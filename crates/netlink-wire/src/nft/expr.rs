@@ -12,15 +12,15 @@ pub enum Base {
     Transport = 2,
 }
 
-/// A register of 16 bytes (`NFT_REG_…`). A value longer than that goes on in the next one.
+/// A register of 16 bytes (`NFT_REG_…`), or of four. A value longer than that goes on in the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
     /// `NFT_REG_1`
     R1 = 1,
     /// `NFT_REG_2`
     R2 = 2,
-    /// `NFT_REG_3`
-    R3 = 3,
+    /// `NFT_REG32_01`: the second four bytes of [`Register::R1`].
+    R1Second = 9,
 }
 
 /// What is known of a packet besides its bytes (`NFT_META_…`).
@@ -51,6 +51,8 @@ pub enum Verdict<'a> {
     Accept,
     /// It goes to another chain and does not come back.
     Goto(&'a str),
+    /// The chain ends here.
+    Return,
 }
 
 /// One step of a rule.
@@ -205,9 +207,12 @@ impl Verdict<'_> {
     fn write(self, w: &mut Writer<'_>) {
         /// `NFT_GOTO`: -4
         const GOTO: u32 = u32::MAX - 3;
+        /// `NFT_RETURN`: -5
+        const RETURN: u32 = u32::MAX - 4;
         match self {
             Self::Drop => be32(w, 1, 0),
             Self::Accept => be32(w, 1, 1),
+            Self::Return => be32(w, 1, RETURN),
             Self::Goto(chain) => {
                 be32(w, 1, GOTO);
                 w.text(2, chain);

@@ -110,6 +110,10 @@ pub struct Set<'a> {
     pub data: Option<DataType>,
     /// Its elements do not change once rules use it.
     pub constant: bool,
+    /// Elements are ranges; the lengths in bytes of the key's parts, without padding.
+    pub ranges: Option<&'a [u32]>,
+    /// Each element counts packets and bytes.
+    pub counters: bool,
     /// Its number within the transaction.
     pub id: u32,
 }
@@ -117,8 +121,10 @@ pub struct Set<'a> {
 /// An element of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element<'a> {
-    /// The key's bytes.
+    /// The key's bytes, or a range's first ones.
     pub key: &'a [u8],
+    /// A range's last bytes.
+    pub end: Option<&'a [u8]>,
     /// A map's value.
     pub data: Option<&'a [u8]>,
 }
@@ -197,12 +203,15 @@ impl Table<'_> {
     /// Makes a set.
     pub fn push_set(&self, batch: &mut Batch, set: &Set<'_>) {
         const CONSTANT: u32 = 2;
+        const INTERVAL: u32 = 4;
         const MAP: u32 = 8;
+        const CONCATENATION: u32 = 0x80;
         // A concatenation's type has six bits for each of its parts.
         let kind = set.key.iter().fold(0, |t, k| t << 6 | *k as u32);
         let len: u32 = set.key.iter().map(|k| k.len()).sum();
         let constant = if set.constant { CONSTANT } else { 0 };
-        let flags = constant | if set.data.is_some() { MAP } else { 0 };
+        let ranges = set.ranges.map_or(0, |_| INTERVAL | CONCATENATION);
+        let flags = constant | ranges | if set.data.is_some() { MAP } else { 0 };
         let order = match set.key {
             [one] => one.byte_order(),
             _ => 1,
@@ -220,6 +229,15 @@ impl Table<'_> {
                 be32(w, 7, data.len());
             }
             be32(w, 10, set.id);
+            if let Some(parts) = set.ranges {
+                w.nest(9 | NESTED, |w| {
+                    w.nest(2 | NESTED, |w| {
+                        for part in parts {
+                            w.nest(LIST_ELEM | NESTED, |w| be32(w, 1, *part));
+                        }
+                    });
+                });
+            }
             // What `nft` keeps there for itself: type, length, byte order.
             let mut user = Vec::with_capacity(12);
             user.extend_from_slice(&[0, 4]);
@@ -229,6 +247,9 @@ impl Table<'_> {
                 user.extend_from_slice(&1_u32.to_ne_bytes());
             }
             w.bytes(13, &user);
+            if set.counters {
+                w.nest(17 | NESTED, |w| Expr::Counter.write(w));
+            }
         });
     }
 
@@ -263,7 +284,9 @@ impl Table<'_> {
         while !rest.is_empty() {
             let mut room = ELEMENTS_ROOM;
             let fit = rest.iter().take_while(|e| {
-                let len = 24 + e.key.len() + e.data.map_or(0, |d| 16 + d.len());
+                let more = |d: &[u8]| d.len().saturating_add(16);
+                let len =
+                    e.key.len().saturating_add(24) + e.data.map_or(0, more) + e.end.map_or(0, more);
                 room = room.saturating_sub(len);
                 room > 0
             });
@@ -279,6 +302,9 @@ impl Table<'_> {
                     for (number, element) in (1..).zip(now) {
                         w.nest(number | NESTED, |w| {
                             value(w, 1, element.key);
+                            if let Some(end) = element.end {
+                                value(w, 10, end);
+                            }
                             if let Some(data) = element.data {
                                 value(w, 2, data);
                             }

@@ -1,33 +1,26 @@
-//! The conversation with nf_tables: one change is one transaction.
+//! What the sets hold, and for how many; our tables are made again when somebody has taken them away.
 //!
-//! In: what goes and what comes. Out: datagrams, log lines for what the kernel refuses.
+//! In: what goes and what comes. Out: transactions.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::NftTable;
-use daemon_rt::log;
-use daemon_rt::log::Priority;
-use linux_io::nfnl::Socket;
 use net_types::Family;
+use netlink_wire::Batch;
 use netlink_wire::nft;
-use netlink_wire::{Batch, Messages, Reply};
 
 use super::nft::{Key, Tables};
 use super::{Blocked, Vmac};
-use crate::text;
+use crate::nf_tables::Conversation;
 
-/// Room for an answer of the kernel.
-const ANSWER_LEN: usize = 4096;
 const ENOENT: i32 = 2;
 const EEXIST: i32 = 17;
 
 /// Our tables in the kernel.
 pub(super) struct NfTables {
     tables: Tables,
-    socket: Option<Socket>,
-    seq: u32,
+    kernel: Conversation,
     /// How many want each element.
     elements: BTreeMap<Key, u32>,
     vmacs: Vec<(Family, Vmac)>,
@@ -35,11 +28,9 @@ pub(super) struct NfTables {
 
 impl NfTables {
     pub(super) fn new(table: &NftTable, global: &Global) -> Self {
-        let since_1970 = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         Self {
             tables: Tables::new(table, global),
-            socket: None,
-            seq: (since_1970.as_secs() & u64::from(u32::MAX)) as u32,
+            kernel: Conversation::new(),
             elements: BTreeMap::new(),
             vmacs: Vec::new(),
         }
@@ -122,9 +113,9 @@ impl NfTables {
         self.tables.push_delete(&mut batch);
         nft::end(&mut batch);
         if batch.len() > 2 {
-            self.exchange(&mut batch);
+            self.kernel.exchange(&mut batch);
         }
-        self.socket = None;
+        self.kernel.close();
     }
 
     /// Carries out what `fill` asks for. When others have taken our tables away (or filled them), they are made again as
@@ -132,21 +123,21 @@ impl NfTables {
     fn transaction(&mut self, fill: impl FnOnce(&mut Tables, &mut Batch)) {
         let fresh = self.tables.is_empty();
         if fresh {
-            let leftovers = self.leftovers();
+            let leftovers = self.kernel.leftovers(self.tables.name(Family::V4).name);
             self.tables.forget(leftovers);
         }
         let mut batch = Batch::new();
         nft::begin(&mut batch);
         fill(&mut self.tables, &mut batch);
         nft::end(&mut batch);
-        let refused = self.exchange(&mut batch);
+        let refused = self.kernel.exchange(&mut batch);
         if !fresh && matches!(refused, Some(ENOENT | EEXIST)) {
             self.rebuild();
         }
     }
 
     fn rebuild(&mut self) {
-        let leftovers = self.leftovers();
+        let leftovers = self.kernel.leftovers(self.tables.name(Family::V4).name);
         self.tables.forget(leftovers);
         let elements: Vec<Key> = self.elements.keys().cloned().collect();
         let vmacs = self.vmacs.clone();
@@ -158,88 +149,7 @@ impl NfTables {
         self.tables.push_new(&mut batch, &elements);
         nft::end(&mut batch);
         if !elements.is_empty() || !vmacs.is_empty() {
-            self.exchange(&mut batch);
+            self.kernel.exchange(&mut batch);
         }
-    }
-
-    /// Tables by our name that are not ours.
-    fn leftovers(&mut self) -> (bool, bool) {
-        let mut there = |family| {
-            let mut question = Batch::new();
-            self.tables.name(family).push_get(&mut question);
-            match self.ask(&mut question) {
-                Ok(None) => true,
-                Ok(Some((errno, _))) => {
-                    if errno != ENOENT {
-                        log!(Priority::Info, "mnl_socket_recvfrom single error - {errno}");
-                    }
-                    false
-                }
-                Err(()) => false,
-            }
-        };
-        let found = (there(Family::V4), there(Family::V6));
-        let name = self.tables.name(Family::V4).name;
-        for (word, found) in [("ip", found.0), ("ip6", found.1)] {
-            if found {
-                log!(Priority::Info, "Deleting old {word} {name} table");
-            }
-        }
-        found
-    }
-
-    /// Sends a transaction; a refusal is logged as the original does and returned.
-    fn exchange(&mut self, batch: &mut Batch) -> Option<i32> {
-        let (errno, len) = self.ask(batch).ok()??;
-        let text = text::errno::sentence(&io::Error::from_raw_os_error(errno));
-        // The answer repeats the refused request behind a header and the error number.
-        let answer = len.saturating_add(20);
-        log!(
-            Priority::Info,
-            "mnl_socket_recvfrom error ret {answer} - errno {errno} ({text}), ret_cb -1,"
-        );
-        Some(errno)
-    }
-
-    /// Sends requests. The first refusal: its number, and the length of the refused request. An error of the socket is logged.
-    fn ask(&mut self, batch: &mut Batch) -> Result<Option<(i32, usize)>, ()> {
-        batch.renumber(self.seq);
-        self.seq = self.seq.wrapping_add(batch.len());
-        let socket = match &mut self.socket {
-            Some(socket) => socket,
-            none => {
-                let opened = Socket::open(0).and_then(|s| s.set_short_answers(true).map(|()| s));
-                match opened {
-                    Ok(socket) => none.insert(socket),
-                    Err(e) => {
-                        let errno = e.raw_os_error().unwrap_or(0);
-                        log!(Priority::Info, "mnl_socket_open failed - {errno}");
-                        return Err(());
-                    }
-                }
-            }
-        };
-        if let Err(e) = socket.send(batch.bytes()) {
-            let errno = e.raw_os_error().unwrap_or(0);
-            log!(Priority::Info, "mnl_socket_send error - {errno}");
-            return Err(());
-        }
-        // The kernel has answered before `send` returned.
-        let mut buffer = [0; ANSWER_LEN];
-        let mut refused = None;
-        while let Ok(len) = socket.receive(&mut buffer) {
-            for message in Messages::new(buffer.get(..len).unwrap_or_default()) {
-                if let Reply::Ack { seq, errno, .. } = message.reply() {
-                    if errno != 0 && refused.is_none() {
-                        refused = Some((errno, seq));
-                    }
-                }
-            }
-        }
-        Ok(refused.map(|(errno, seq)| {
-            let request = Messages::new(batch.bytes()).find(|m| m.header.seq == seq);
-            let body = request.map_or(0, |m| m.body.len());
-            (errno, netlink_wire::framing::HEADER_LEN + body)
-        }))
     }
 }

@@ -237,6 +237,8 @@ impl Tables {
             key,
             data,
             constant,
+            ranges: None,
+            counters: false,
             id: self.sets,
         }
     }
@@ -253,6 +255,7 @@ impl Tables {
         table.push_set(batch, &set);
         let elements = types.each_ref().map(|t| Element {
             key: std::slice::from_ref(t),
+            end: None,
             data: None,
         });
         table.push_elements(batch, name, Some(set.id), false, &elements);
@@ -494,9 +497,14 @@ impl Tables {
             }
         };
         let data = Some(&base[..]);
-        one(VMAC_MAP, map, Element { key: &index, data });
+        let element = |key, data| Element {
+            key,
+            end: None,
+            data,
+        };
+        one(VMAC_MAP, map, element(&index, data));
         if family == Family::V6 {
-            let key = |key| Element { key, data: None };
+            let key = |key| element(key, None);
             one(VMAC_SET, set, key(&index));
             one(PARENT_LINK_LOCAL, None, key(&parent));
         }
@@ -513,7 +521,11 @@ const fn family_of(place: Place) -> Family {
 fn elements_of(keys: &[Key], place: Place) -> Vec<Element<'_>> {
     keys.iter()
         .filter(|(p, _)| *p == place)
-        .map(|(_, key)| Element { key, data: None })
+        .map(|(_, key)| Element {
+            key,
+            end: None,
+            data: None,
+        })
         .collect()
 }
 
