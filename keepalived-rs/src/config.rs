@@ -51,9 +51,13 @@ pub fn parse_options(options: &Options, reload: bool) -> ParseOptions {
     }
 }
 
-/// The keywords that this build knows.
+/// The keywords that this build knows: those of Debian's build of the original, or with `KEEPALIVED_KEYWORDS=openwrt` at build time
+/// those of OpenWrt's; without the parts that are not built.
 fn features() -> Features {
-    let all = Features::default();
+    let all = match option_env!("KEEPALIVED_KEYWORDS") {
+        Some("openwrt") => Features::openwrt(),
+        _ => Features::default(),
+    };
     if cfg!(feature = "bfd") {
         all
     } else {
@@ -220,4 +224,40 @@ pub fn test(host: &dyn Host, options: &Options) -> u8 {
         global = outcome.model.global;
     }
     worst.test_exit_status()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openwrt_knows_other_keywords() {
+        let text = "vrrp_track_process p {\n process x\n}\nlinkbeat_use_polling\n";
+        let mut host = conf_parsers::source::FakeHost::with_interfaces(&[]);
+        host.source = conf_parsers::source::MemorySource::one("/k.conf", text);
+        let lines = read(&host, "/k.conf", &ReadOptions::default());
+        let unknown = |features| {
+            let options = ParseOptions {
+                features,
+                ..ParseOptions::default()
+            };
+            let outcome = parse(&lines, Part::Parent, &host, &options, None);
+            let told = outcome.diagnostics.iter();
+            told.map(|d| render(d, &lines.files, PrefixStyle::Copy))
+                .filter(|text| text.contains("Unknown keyword"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(unknown(Features::default()), Vec::<String>::new());
+        let openwrts = unknown(Features::openwrt());
+        // What is inside an unknown block is unknown, too.
+        let first = openwrts.first().map(String::as_str);
+        assert_eq!(
+            first,
+            Some("(/k.conf: Line 1) Unknown keyword 'vrrp_track_process'")
+        );
+        assert!(
+            !openwrts.iter().any(|t| t.contains("linkbeat")),
+            "{openwrts:?}"
+        );
+    }
 }

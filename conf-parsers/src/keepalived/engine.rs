@@ -76,6 +76,10 @@ impl Default for Features {
 }
 
 impl Features {
+    /// OpenWrt's build of the original.
+    pub const fn openwrt() -> Self {
+        Self(0).with(Feature::Linkbeat).with(Feature::Iptables)
+    }
     /// Adds one.
     pub const fn with(self, feature: Feature) -> Self {
         Self(self.0 | feature as u8)

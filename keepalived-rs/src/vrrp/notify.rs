@@ -333,6 +333,11 @@ impl Notifier {
         self.watched.end_all(Signal::TERM, now + STOP_LIMIT);
     }
 
+    /// The process ends: what has not obeyed by now is killed, so that nothing outlives the daemon.
+    pub fn kill_all(&mut self, now: Instant) {
+        self.watched.end_all(Signal::KILL, now);
+    }
+
     /// Whether a script is still running, or a mail on its way, that the stop of the daemon should wait for.
     pub fn busy(&self) -> bool {
         !self.watched.is_empty() || self.alerts.mailer.busy()

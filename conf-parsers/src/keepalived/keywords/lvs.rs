@@ -2,7 +2,7 @@
 
 use super::{bfd, checker, ssl, virtual_server, virtual_server_group};
 use crate::diag::Class;
-use crate::keepalived::engine::{Ctx, Line, Part, Root, kw, kw_block};
+use crate::keepalived::engine::{Ctx, Feature, Line, Part, Root, kw, kw_block};
 use crate::keepalived::model::lvs::{RealServer, VirtualServer};
 use crate::keepalived::number::check_true_false;
 
@@ -28,7 +28,7 @@ pub static ROOTS: &[Root] = &[
         noted: Some(|ctx| ctx.model.global.have_checker = true),
     },
     Root {
-        keyword: kw_block("bfd_instance", Some(bfd::begin), &bfd::BLOCK),
+        keyword: kw_block("bfd_instance", Some(bfd::begin), &bfd::BLOCK).only_with(Feature::Bfd),
         active: |part, _| part != Part::Parent,
         noted: Some(|ctx| ctx.model.global.have_bfd = true),
     },

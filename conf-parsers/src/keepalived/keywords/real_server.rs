@@ -9,7 +9,7 @@ use super::{
     checker_smtp, checker_udp,
 };
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Line, kw, kw_block, kw_quoted};
+use crate::keepalived::engine::{Block, Ctx, Feature, Flow, Guard, Line, kw, kw_block, kw_quoted};
 use crate::keepalived::model::lvs::{CheckTimes, ForwardingMethod, RealServer, WEIGHT_MAX};
 use crate::keepalived::sockaddr::Shown;
 use crate::span::Spanned;
@@ -70,7 +70,8 @@ pub(super) static BLOCK: Block = Block {
             Some(checker_file::begin),
             &checker_file::BLOCK,
         ),
-        kw_block("BFD_CHECK", Some(checker_bfd::begin), &checker_bfd::BLOCK),
+        kw_block("BFD_CHECK", Some(checker_bfd::begin), &checker_bfd::BLOCK)
+            .only_with(Feature::Bfd),
     ],
     end: Some(end),
     guard: Some(Guard {

@@ -2,7 +2,7 @@
 
 use super::trackers::{self, Kind, Owner};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Line, kw, kw_quoted};
+use crate::keepalived::engine::{Block, Ctx, Feature, Flow, Guard, Line, kw, kw_quoted};
 use crate::keepalived::model::Script;
 use crate::keepalived::model::vrrp::SyncGroup;
 use crate::keepalived::number::check_true_false;
@@ -23,10 +23,12 @@ pub(super) static BLOCK: Block = Block {
         }),
         kw("track_process", |c, l| {
             trackers::block(c, l, Owner::Group, Kind::Process)
-        }),
+        })
+        .only_with(Feature::TrackProcess),
         kw("track_bfd", |c, l| {
             trackers::block(c, l, Owner::Group, Kind::Bfd)
-        }),
+        })
+        .only_with(Feature::Bfd),
         kw_quoted("notify_backup", |c, l| {
             notify(c, l, 0, |g| &mut g.notify.backup)
         }),

@@ -4,7 +4,7 @@ use super::{
     garp_group, instance, interface_blocks, static_objects, sync_group, track_file, track_group,
     track_process, vrrp_script,
 };
-use crate::keepalived::engine::{Ctx, Keyword, Part, Root, kw, kw_block};
+use crate::keepalived::engine::{Ctx, Feature, Keyword, Part, Root, kw, kw_block};
 use crate::keepalived::model::vrrp::{SyncGroup, TrackFile, TrackGroup, TrackProcess, VrrpScript};
 use crate::keepalived::model::vrrp_instance::VrrpInstance;
 
@@ -39,11 +39,14 @@ pub static ROOTS: &[Root] = &[
         Some(vrrp_script::begin),
         &vrrp_script::BLOCK,
     )),
-    vrrp(kw_block(
-        "vrrp_track_process",
-        Some(track_process::begin),
-        &track_process::BLOCK,
-    )),
+    vrrp(
+        kw_block(
+            "vrrp_track_process",
+            Some(track_process::begin),
+            &track_process::BLOCK,
+        )
+        .only_with(Feature::TrackProcess),
+    ),
     vrrp(kw("interface_up_down_delays", interface_blocks::delays)),
     track(kw_block(
         "track_file",

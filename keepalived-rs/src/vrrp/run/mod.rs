@@ -325,6 +325,7 @@ impl Child<'_> {
             return None;
         }
         self.notifier.close_fifos(now);
+        self.notifier.kill_all(now);
         self.demote_secondaries(|_| false);
         if !self.router.config().global.keep_on_exit {
             self.vmacs.remove_all(&mut self.kernel);

@@ -58,7 +58,8 @@ static KEYWORDS: &[Keyword] = &[
     }),
     kw("bfd_process_name", |c, l| {
         process::name(c, l, |g| &mut g.bfd.name)
-    }),
+    })
+    .only_with(Feature::Bfd),
     switch!("use_symlink_paths", use_symlink_paths, "use_symlink_path"),
     kw("router_id", mail::router_id),
     kw("notification_email_from", mail::email_from),
@@ -216,20 +217,25 @@ static KEYWORDS: &[Keyword] = &[
     }),
     kw("bfd_priority", |c, l| {
         process::nice(c, l, "bfd", |g| &mut g.bfd)
-    }),
-    kw("bfd_no_swap", |c, _| process::no_swap(c, |g| &mut g.bfd)),
+    })
+    .only_with(Feature::Bfd),
+    kw("bfd_no_swap", |c, _| process::no_swap(c, |g| &mut g.bfd)).only_with(Feature::Bfd),
     kw("bfd_rt_priority", |c, l| {
         process::realtime_priority(c, l, "bfd", |g| &mut g.bfd)
-    }),
+    })
+    .only_with(Feature::Bfd),
     kw("bfd_cpu_affinity", |c, l| {
         process::cpus(c, l, "bfd", |g| &mut g.bfd)
-    }),
+    })
+    .only_with(Feature::Bfd),
     kw("bfd_rlimit_rttime", |c, l| {
         process::realtime_limit(c, l, "bfd", |g| &mut g.bfd)
-    }),
+    })
+    .only_with(Feature::Bfd),
     kw("bfd_rlimit_rtime", |c, l| {
         process::realtime_limit(c, l, "bfd", |g| &mut g.bfd)
-    }),
+    })
+    .only_with(Feature::Bfd),
     kw("snmp_socket", snmp::socket),
     flag!("enable_traps", enable_traps),
     flag!("enable_snmp_vrrp", enable_snmp_vrrp),

@@ -10,7 +10,7 @@ mod vmac;
 use super::trackers::{self, Kind, Owner};
 use super::vrrp::needs_vrrp;
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Line, kw, kw_block, kw_quoted};
+use crate::keepalived::engine::{Block, Ctx, Feature, Flow, Guard, Line, kw, kw_block, kw_quoted};
 use crate::keepalived::model::global::Global;
 use crate::keepalived::model::vrrp_instance::{InstanceDefaults, VrrpInstance};
 use crate::keepalived::number::check_true_false;
@@ -45,10 +45,12 @@ pub(super) static BLOCK: Block = Block {
         }),
         kw("track_process", |c, l| {
             trackers::block(c, l, Owner::Instance, Kind::Process)
-        }),
+        })
+        .only_with(Feature::TrackProcess),
         kw("track_bfd", |c, l| {
             trackers::block(c, l, Owner::Instance, Kind::Bfd)
-        }),
+        })
+        .only_with(Feature::Bfd),
         kw("mcast_src_ip", network::source),
         kw("unicast_src_ip", network::unicast_source),
         kw("mcast_dst_ip", network::group_address),
