@@ -33,6 +33,7 @@ pub mod stream_sock;
 pub mod sysctl;
 pub mod tcp_sock;
 pub mod timer;
+pub mod udp_hop_sock;
 pub mod udp_sock;
 pub mod users;
 pub mod vrrp_sock;

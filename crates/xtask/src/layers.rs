@@ -11,6 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("netlink-wire", &["net-types"]),
     ("nfct", &["net-types", "netlink-wire"]),
     ("vrrp-proto", &["net-types"]),
+    ("bfd-proto", &["net-types"]),
     ("ctsync-proto", &["net-types", "netlink-wire", "nfct"]),
     ("conf-parsers", &["net-types"]),
     ("linux-io", &["net-types", "netlink-wire", "nfct"]),
@@ -25,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "netlink-wire",
             "nfct",
             "vrrp-proto",
+            "bfd-proto",
             "conf-parsers",
             "linux-io",
             "daemon-rt",
@@ -50,6 +52,7 @@ const NO_STD: &[&str] = &[
     "netlink-wire",
     "nfct",
     "vrrp-proto",
+    "bfd-proto",
     "ctsync-proto",
 ];
 
