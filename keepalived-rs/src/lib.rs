@@ -5,6 +5,8 @@
 //! Who may use it: the `keepalived` binary and its tests.
 //! Answers to: keepalived-behaviour.md sections 1, 2 and 10 (keepalived 2.3.3 core/main.c).
 
+#[cfg(feature = "bfd")]
+pub mod bfd;
 pub mod check;
 pub mod child;
 pub mod cli;

@@ -46,17 +46,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "checker_rlimit_rttime"),
     ("global_defs", "checker_rlimit_rtime"),
     ("vrrp_instance", "lvs_sync_daemon_interface"),
-    // BFD: no process for it yet.
-    ("", "bfd_instance"),
-    ("global_defs", "bfd_process_name"),
-    ("global_defs", "bfd_priority"),
-    ("global_defs", "bfd_no_swap"),
-    ("global_defs", "bfd_rt_priority"),
-    ("global_defs", "bfd_cpu_affinity"),
-    ("global_defs", "bfd_rlimit_rttime"),
-    ("global_defs", "bfd_rlimit_rtime"),
-    ("vrrp_instance", "track_bfd"),
-    ("vrrp_sync_group", "track_bfd"),
     // Firewall entries by iptables (not in Debian's build).
     ("global_defs", "vrrp_ipsets"),
     // SNMP and D-Bus.
@@ -149,9 +138,6 @@ pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
             "WARNING - virtual_server: not implemented yet, no health checker child is started"
                 .to_owned(),
         );
-    }
-    if daemons.bfd && (global.have_bfd || daemons.all) {
-        out.push("WARNING - bfd_instance: not implemented yet, no BFD child is started".to_owned());
     }
     out
 }

@@ -605,8 +605,12 @@ impl Parent {
         child::begin(kind, parent, &mut context, &surnames);
         let status = match kind {
             Kind::Vrrp => crate::vrrp::child_main(&mut context),
-            // They are not started: see `not_implemented`.
-            Kind::Checker | Kind::Bfd => 0,
+            #[cfg(feature = "bfd")]
+            Kind::Bfd => crate::bfd::child_main(&mut context),
+            #[cfg(not(feature = "bfd"))]
+            Kind::Bfd => 0,
+            // It is not started: see `not_implemented`.
+            Kind::Checker => 0,
         };
         if let Some(pidfile) = context.pidfile.take() {
             pidfile.remove();

@@ -25,7 +25,7 @@ impl Parent {
         let built = match kind {
             Kind::Checker => false,
             Kind::Vrrp => true,
-            Kind::Bfd => false,
+            Kind::Bfd => cfg!(feature = "bfd"),
         };
         built && allowed && (configured || self.options.daemons.all)
     }

@@ -1,5 +1,7 @@
 //! Every text that operators or programs read, as the original prints it.
 
+#[cfg(feature = "bfd")]
+pub mod bfd;
 pub mod dump;
 pub mod errno;
 pub mod life;

@@ -13,8 +13,11 @@ pub const VERSION: &str = "Keepalived v2.3.3 (03/30,2025)";
 pub const KERNEL: (u32, u32, u32) = (5, 4, 0);
 
 /// Words of `Config options:`. A word is added when what it promises works.
-pub const CONFIG_OPTIONS: &str =
-    " VRRP VRRP_AUTH JSON OLD_CHKSUM_COMPAT FILE_LOGGING LOG_FILE_APPEND INIT=SYSV";
+pub const CONFIG_OPTIONS: &str = if cfg!(feature = "bfd") {
+    " VRRP VRRP_AUTH JSON BFD OLD_CHKSUM_COMPAT FILE_LOGGING LOG_FILE_APPEND INIT=SYSV"
+} else {
+    " VRRP VRRP_AUTH JSON OLD_CHKSUM_COMPAT FILE_LOGGING LOG_FILE_APPEND INIT=SYSV"
+};
 
 /// Words of `System options:`.
 pub const SYSTEM_OPTIONS: &str = " MEMFD_CREATE IPV6_MULTICAST_ALL F_OFD_SETLK GLOB_BRACE";
@@ -22,9 +25,14 @@ pub const SYSTEM_OPTIONS: &str = " MEMFD_CREATE IPV6_MULTICAST_ALL F_OFD_SETLK G
 /// What `configure options:` shows: the choices of this build in the original's spelling.
 pub fn configure_options() -> String {
     format!(
-        "--sysconfdir={} --runstatedir={} --enable-json --enable-log-file --with-init=SYSV",
+        "--sysconfdir={} --runstatedir={} --enable-json{} --enable-log-file --with-init=SYSV",
         crate::paths::SYSCONFDIR,
-        crate::paths::RUNSTATEDIR
+        crate::paths::RUNSTATEDIR,
+        if cfg!(feature = "bfd") {
+            " --enable-bfd"
+        } else {
+            ""
+        }
     )
 }
 

@@ -2,6 +2,8 @@
 //!
 //! In: the model (what was configured) and a [`Snapshot`] (what is now). Out: the whole text of a file. No clock, no IO.
 
+#[cfg(feature = "bfd")]
+pub mod bfd;
 pub mod global;
 pub mod instance;
 pub mod interface;
