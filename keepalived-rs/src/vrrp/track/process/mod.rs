@@ -156,11 +156,15 @@ impl Processes {
 
     /// Delays that are over, and a second count that is due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.answer_until.take_if(|at| *at <= now).is_some() && !self.answered {
-            log!(
-                Priority::Info,
-                "WARNING - the kernel does not support proc events - track_process will not work"
-            );
+        if self.answer_until.take_if(|at| *at <= now).is_some() {
+            // The answer may wait where we have not looked yet.
+            self.take_news(now);
+            if !self.answered {
+                log!(
+                    Priority::Info,
+                    "WARNING - the kernel does not support proc events - track_process will not work"
+                );
+            }
         }
         if self.recount_at.take_if(|at| *at <= now).is_some() {
             self.recount(now);
