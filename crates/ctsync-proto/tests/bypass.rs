@@ -338,3 +338,39 @@ fn flows_are_told_when_they_end() {
     n.drain();
     assert!(n.sent.is_empty());
 }
+
+#[test]
+fn statistics_as_json_are_one_object_each() {
+    use ctsync_proto::{JSON, Section};
+
+    let mut reliable = Node::new(settings());
+    reliable.event(EventKind::New, flow(1));
+    reliable.drain();
+    let mut stats = Node::new(Config {
+        mode: Mode::Stats,
+        links: Vec::new(),
+        ..settings()
+    });
+    for n in [&mut reliable, &mut bypass(), &mut stats] {
+        for number in [21, 28, 29, 30, 31, 32, 35, 36, 37] {
+            let request = Request::from_number(JSON + number).unwrap();
+            let text = n.ask(request);
+            assert!(
+                text.starts_with('{') && text.ends_with("}\n") && text.lines().count() == 1,
+                "{request:?}: {text}"
+            );
+            let count = |c| text.matches(c).count();
+            assert_eq!((count('{'), count('[')), (count('}'), count(']')), "{text}");
+            assert!(!text.contains(",,") && !text.contains("{,") && !text.contains(",}"));
+        }
+    }
+    let main = reliable.ask(Request::Json(Section::Main));
+    assert!(
+        main.starts_with("{\"mode\":\"ftfw\",\"internal\":{\"active\":1,\"created\":1,"),
+        "{main}"
+    );
+    let queue = reliable.ask(Request::Json(Section::ResendQueue));
+    assert_eq!(queue, "{\"resend_queue\":[{\"sequence\":1000}]}\n");
+    assert_eq!(Request::from_number(JSON + 16), None);
+    assert_eq!(Request::from_number(JSON + 20), None);
+}
