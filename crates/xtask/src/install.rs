@@ -20,6 +20,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ipvsadm", "ipvsadm"),
     ("iptables", "iptables"),
     ("ipset", "ipset"),
+    // Packages.
+    ("dpkg-shlibdeps", "dpkg-dev"),
+    ("shellcheck", "shellcheck"),
+    ("busybox", "busybox"),
     // Servers that are checked, and that take mail.
     ("python3", "python3"),
     ("openssl", "openssl"),

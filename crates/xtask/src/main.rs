@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a person does with this repository, one word each.
 
 mod cross;
+mod deb;
 mod demo;
 mod ftp;
 mod install;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
   ftp [FOLDER]       FTP transfers through the pair survive a failover (FOLDER holds both daemons)
   layers             check who depends on whom
   size               build under OpenWrt's release profile and print the bytes of both daemons
+  deb                build Debian packages that replace the distribution's
+  deb change         and change to them and back, on a Debian system that is thrown away
   cross TARGET...    build for router CPUs, and run there what an emulator can
   install            only install what the tests need (Debian packages, the originals)
 ";
@@ -41,6 +44,8 @@ fn main() -> ExitCode {
         ["layers"] => layers::check(),
         ["size"] => size::print(),
         ["cross", targets @ ..] if !targets.is_empty() => cross::run(targets),
+        ["deb"] => deb::build().map(drop),
+        ["deb", "change"] => deb::change::play(),
         ["install"] => install::everything().map(drop),
         _ => {
             eprint!("{USAGE}\ntargets: {}\n", cross::names());

@@ -74,6 +74,11 @@ fn all(steps: &mut Steps) -> Result<()> {
         ("pair, every mix", &["pair"][..]),
         ("FTP through the pair", &["ftp"][..]),
         ("demo", &["demo"][..]),
+        ("Debian packages", &["deb", "change"][..]),
+        (
+            "mips-musl and static x86_64",
+            &["cross", "mips-musl", "musl"][..],
+        ),
     ] {
         steps.step(name, || {
             let mut again = cargo(&["run", "--quiet", "--package", "xtask", "--"]);
