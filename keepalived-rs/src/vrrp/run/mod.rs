@@ -56,9 +56,9 @@ use crate::host::System;
 use crate::not_implemented;
 use crate::process::Scheduling;
 
-/// Addresses, routes and rules that are set together when many instances become master at once: enough to make a batch worth
-/// it, few enough that the first instances do not wait for the last.
-const OBJECTS_AT_ONCE: usize = 128;
+/// Addresses, routes and rules that are set together when many instances become master at once. All their adverts go first, so
+/// that no old master waits for the kernel's lock; the batch is carried out in parts, and this bounds its memory.
+const OBJECTS_AT_ONCE: usize = 1024;
 /// Packets in one turn: the adverts of several sockets full of instances, and yet a flood does not keep ours from being sent.
 const PACKETS_AT_ONCE: usize = 1024;
 /// How long the end waits for scripts and mails that tell of it.
