@@ -59,6 +59,8 @@ pub struct System {
     dirs: RefCell<names::Dirs>,
     /// The interfaces as they were when the parse began: a configuration may ask for them a thousand times.
     links: RefCell<Option<Vec<InterfaceFacts>>>,
+    /// Names of interfaces that this process has made.
+    ours: Vec<Box<str>>,
 }
 
 impl System {
@@ -67,9 +69,22 @@ impl System {
         Self::default()
     }
 
+    /// Makes these the interfaces of our own.
+    pub fn set_ours(&mut self, names: Vec<Box<str>>) {
+        self.ours = names;
+    }
+
+    fn links(&self) -> Vec<InterfaceFacts> {
+        let mut links = links::all();
+        for link in &mut links {
+            link.ours = self.ours.iter().any(|n| **n == *link.name);
+        }
+        links
+    }
+
     fn find_link(&self, is_it: impl Fn(&InterfaceFacts) -> bool) -> Option<InterfaceFacts> {
         let mut links = self.links.borrow_mut();
-        let links = links.get_or_insert_with(links::all);
+        let links = links.get_or_insert_with(|| self.links());
         links.iter().find(|link| is_it(link)).cloned()
     }
 }
@@ -184,7 +199,7 @@ impl Host for System {
 
     fn interface_names(&self) -> Vec<String> {
         let mut links = self.links.borrow_mut();
-        let links = links.get_or_insert_with(links::all);
+        let links = links.get_or_insert_with(|| self.links());
         links.iter().map(|link| link.name.clone()).collect()
     }
 

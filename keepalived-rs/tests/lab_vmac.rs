@@ -29,7 +29,11 @@ fn programs() -> Programs {
 }
 
 fn scratch(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("vmac-{name}-{}", std::process::id()))
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let dir = dir.join(format!("vmac-{name}-{}", std::process::id()));
+    // In a guest the number comes again.
+    let _gone = fs::remove_dir_all(&dir);
+    dir
 }
 
 /// Runs a command line without quotes.
@@ -130,31 +134,37 @@ fn look(node: &Node) -> String {
         out += &words.join(" ");
         out.push('\n');
     }
-    let conf = |family: &str| {
-        let names = sh(node, &format!("ls /proc/sys/net/{family}/conf"));
-        names.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let mut read = |path: String| {
-        let value = sh(node, &format!("cat /proc/sys/net/{path}"));
-        out += &format!("{path} {value}");
-    };
-    for name in conf("ipv4") {
-        for key in KEYS {
-            read(format!("ipv4/conf/{name}/{key}"));
+    let settings = node.call(|| {
+        let mut out = String::new();
+        for (family, keys) in [
+            ("ipv4", &KEYS[..]),
+            ("ipv6", &["disable_ipv6", "addr_gen_mode"]),
+        ] {
+            let dir = format!("/proc/sys/net/{family}/conf");
+            let entries = fs::read_dir(&dir).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            for name in names {
+                let name = name.to_str().unwrap();
+                for key in keys {
+                    let value = fs::read_to_string(format!("{dir}/{name}/{key}")).unwrap();
+                    out += &format!("{family}/conf/{name}/{key} {value}");
+                }
+            }
         }
-    }
-    for name in conf("ipv6") {
-        for key in ["disable_ipv6", "addr_gen_mode"] {
-            read(format!("ipv6/conf/{name}/{key}"));
-        }
-    }
+        out
+    });
+    out += &settings.unwrap();
     out
 }
 
 /// Log lines from byte `from` on, sorted: both families do the same at the same time. Without time, the daemon's own numbers,
 /// and what cannot agree: two programs under two names.
 fn said(log: &str, from: usize) -> Vec<String> {
-    const PASSING: [&str; 12] = [
+    const PASSING: [&str; 14] = [
+        // The original's opinion of an older kernel.
+        "WARNING - keepalived was built",
+        "mnl_socket_recvfrom error",
         "Starting ",
         "Running on ",
         "Command line: ",
@@ -527,4 +537,157 @@ fn ref_ours_takes_over_from_the_original() {
 fn ref_the_original_takes_over_from_ours() {
     let makes = [Make::Original, Make::Ours];
     takeovers("ref_the_original_takes_over_from_ours", makes);
+}
+
+const VRF: &str = "\
+vrrp_instance RED4 {
+ interface eth0
+ virtual_router_id 51
+ version 3
+ advert_int 0.3
+ use_vmac
+ virtual_ipaddress {
+  192.0.2.100/24
+ }
+ virtual_routes {
+  203.0.113.0/24 via 192.0.2.2 vrf red
+ }
+}
+vrrp_instance RED6 {
+ interface eth0
+ virtual_router_id 52
+ advert_int 0.3
+ use_vmac six
+ virtual_ipaddress {
+  fe80::100/64
+  2001:db8::101/64
+ }
+}
+vrrp_instance BRIDGED {
+ interface eth1
+ virtual_router_id 53
+ version 3
+ advert_int 0.3
+ use_ipvlan ipv 198.51.100.9/24 group 5
+ virtual_ipaddress {
+  198.51.100.100/24
+ }
+}
+vrrp_instance UNICAST {
+ vrf red
+ virtual_router_id 54
+ version 3
+ advert_int 0.3
+ unicast_src_ip 192.0.2.1
+ unicast_peer {
+  192.0.2.2
+ }
+ virtual_ipaddress {
+  192.0.2.104/24 dev eth0
+ }
+}
+";
+
+/// As [`life`], with a VRF and an ipvlan.
+fn vrf_life(make: Make, programs: &Programs) -> Vec<(&'static str, Vec<String>, String)> {
+    let dir = scratch(&format!("vrf-{make:?}").to_lowercase());
+    let mut router = Router::new("r", &dir, make, programs, VRF);
+    let peer = Node::new("p", &dir).unwrap();
+    sh(&router.node, "ip link add red type vrf table 100");
+    sh(&router.node, "ip link set red address 02:00:00:00:00:0c up");
+    for (name, mac, address, v6) in [
+        ("eth0", "02:00:00:00:00:0a", "192.0.2.1/24", "fe80::a/64"),
+        ("eth1", "02:00:00:00:00:0b", "198.51.100.1/24", "fe80::b/64"),
+    ] {
+        cable(&router.node, name, &peer, name).unwrap();
+        for line in [
+            format!("ip link set {name} addrgenmode none"),
+            format!("ip -6 addr flush dev {name} scope link"),
+            format!("ip link set {name} address {mac}"),
+            format!("ip addr add {address} dev {name}"),
+        ] {
+            sh(&router.node, &line);
+        }
+        if name == "eth0" {
+            sh(&router.node, "ip link set eth0 master red");
+        }
+        sh(&router.node, &format!("ip addr add {v6} dev {name} nodad"));
+    }
+    let mut steps = Vec::new();
+    let mut from = 0;
+    let mut step = |router: &Router<'_>, name| {
+        std::thread::sleep(Duration::from_millis(700));
+        let log = router.log();
+        let mut all = look(&router.node);
+        for table in ["100", "main"] {
+            for line in sh(&router.node, &format!("ip route show table {table}")).lines() {
+                all += &format!("{table}: {}\n", line.trim());
+            }
+        }
+        steps.push((name, said(&log, from), all));
+        from = log.len();
+    };
+    let held = |router: &Router<'_>| {
+        // What the kernel takes away comes back after an election.
+        std::thread::sleep(Duration::from_secs(1));
+        for address in [
+            "192.0.2.100",
+            "2001:db8::101",
+            "198.51.100.100",
+            "192.0.2.104",
+        ] {
+            router.until_has(address, true);
+        }
+        until("the route", &|| router.log(), || {
+            sh(&router.node, "ip route show table 100").contains("203.0.113.0/24")
+        });
+    };
+    router.start();
+    held(&router);
+    step(&router, "master");
+    // The original does not get the IPv6 addresses back that the kernel takes away from what changes its VRF.
+    if make == Make::Ours {
+        let slaves = |router: &Router<'_>| {
+            let links = sh(&router.node, "ip -o -d link show type macvlan");
+            links.matches("master red").count()
+        };
+        sh(&router.node, "ip link set eth0 nomaster");
+        until("out of the VRF", &|| router.log(), || slaves(&router) == 0);
+        held(&router);
+        sh(&router.node, "ip link set eth0 master red");
+        until("in again", &|| router.log(), || slaves(&router) == 2);
+        held(&router);
+    }
+    router.stop();
+    steps
+}
+
+#[test]
+fn uml_vrfs_and_ipvlans_as_by_the_original() {
+    let test = "uml_vrfs_and_ipvlans_as_by_the_original";
+    let modules = [testkit::uml::DEVICES, &["nf_tables"]].concat();
+    if !testkit::uml::inside(test, &modules) {
+        return;
+    }
+    let mut programs = programs();
+    let ours = vrf_life(Make::Ours, &programs);
+    let (_, log, look) = &ours[0];
+    for part in [
+        "vrf_slave table 100",
+        "ipvlan mode l2 bridge",
+        "100: 203.0.113.0/24 via 192.0.2.2",
+    ] {
+        assert!(look.contains(part), "{part}\n{look}\n{log:?}");
+    }
+    let Some(root) = need::originals(test) else {
+        return;
+    };
+    programs = programs.with_originals(&root);
+    let originals = vrf_life(Make::Original, &programs);
+    for ((name, said, look), (_, theirs, seen)) in ours.iter().zip(&originals) {
+        let look: Vec<_> = look.lines().collect();
+        let seen: Vec<_> = seen.lines().collect();
+        assert_eq!(look, seen, "{name}");
+        assert_eq!(said, theirs, "{name}: log");
+    }
 }

@@ -33,7 +33,7 @@ use daemon_rt::signals::Signals;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::vrrp_sock::Burst;
 use linux_io::watch::Watch;
-use net_types::{Duration, Instant};
+use net_types::{Duration, IfIndex, Instant};
 use vrrp_proto::config::IfId;
 use vrrp_proto::{Input, Object, Router, SocketId};
 
@@ -101,6 +101,8 @@ struct Lane {
     interface: Option<IfId>,
     /// The one that it lives on, which may be a VMAC above.
     own: Option<IfId>,
+    /// At a reload, when numbers of interfaces change their meaning: the number of `interface` and whether `own` is up.
+    frozen: Option<(Option<IfIndex>, bool)>,
 }
 
 /// The process.

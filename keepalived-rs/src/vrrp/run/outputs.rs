@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
-use net_types::Instant;
+use net_types::{IfIndex, Instant};
 use vrrp_proto::config::{Config, IfId, TrackSource};
 use vrrp_proto::notice::InstanceNotice;
 use vrrp_proto::{Input, InstanceId, Notice, Output, SocketId};
@@ -88,10 +88,7 @@ impl Child<'_> {
                 let Some(lane) = self.lanes.get(advert.instance.index()) else {
                     return;
                 };
-                let facts = lane.interface.and_then(|i| self.kernel.interfaces.facts(i));
-                let index = facts.and_then(|f| f.index);
-                let own = lane.own.and_then(|i| self.kernel.interfaces.facts(i));
-                let up = own.is_some_and(|f| f.up);
+                let (index, up) = lane.frozen.unwrap_or_else(|| self.way_out(lane));
                 if let Some(socket) = lane.socket {
                     self.sockets.queue(socket, advert, index, up);
                 }
@@ -189,6 +186,24 @@ impl Child<'_> {
         }
     }
 
+    /// The number of the interface that adverts leave by, and whether the instance's own is up.
+    fn way_out(&self, lane: &Lane) -> (Option<IfIndex>, bool) {
+        let facts = lane.interface.and_then(|i| self.kernel.interfaces.facts(i));
+        // Up as far as the core knows: of several changes at once it is told one after the other.
+        let all = &self.router.config().interfaces;
+        let own = lane.own.and_then(|own| all.get(own.index()));
+        (facts.and_then(|f| f.index), own.is_some_and(|i| i.link.up))
+    }
+
+    /// The interfaces of another configuration will be known by these numbers; farewells still go the old way.
+    pub(super) fn freeze_lanes(&mut self) {
+        let mut lanes = std::mem::take(&mut self.lanes);
+        for lane in &mut lanes {
+            lane.frozen = Some(self.way_out(lane));
+        }
+        self.lanes = lanes;
+    }
+
     /// From here on outputs belong to the present configuration.
     pub(super) fn take_lanes(&mut self) {
         let instances = self.router.config().instances.iter().enumerate();
@@ -199,6 +214,7 @@ impl Child<'_> {
                 .and_then(|n| self.router.socket_of(InstanceId(n))),
             interface: i.transmit_interface,
             own: i.interface,
+            frozen: None,
         });
         self.lanes = lanes.collect();
         self.longest_packet = longest_packet(self.router.config());

@@ -116,6 +116,7 @@ impl Child<'_> {
                 return;
             }
         };
+        self.host.set_ours(self.vmacs.names());
         let outcome = parse_child(
             &lines,
             Part::Vrrp,
@@ -133,6 +134,7 @@ impl Child<'_> {
             self.shut_down();
             return;
         }
+        self.freeze_lanes();
         let (config, statics) = match prepare(
             &outcome.model,
             &mut self.kernel,

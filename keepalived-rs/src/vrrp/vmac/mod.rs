@@ -97,13 +97,18 @@ impl Entry {
 
     /// Whether the interface of `wanted` is this one.
     fn is(&self, wanted: &Wanted) -> bool {
+        self.wanted.name == wanted.name && self.stands_for(wanted)
+    }
+
+    /// Whether both can not be there at the same time, or are the same.
+    fn stands_for(&self, wanted: &Wanted) -> bool {
         let (old, new) = (&self.wanted, wanted);
         let kind = match (&old.kind, &new.kind) {
             (Kind::Macvlan(a), Kind::Macvlan(b)) => a == b,
             (Kind::Ipvlan { flags: a, .. }, Kind::Ipvlan { flags: b, .. }) => a == b,
             _ => false,
         };
-        kind && (&old.name, &old.base, old.family) == (&new.name, &new.base, new.family)
+        kind && (&old.base, old.family) == (&new.base, new.family)
     }
 }
 
@@ -130,14 +135,21 @@ impl Vmacs {
     /// Makes what the configuration wants and is not there. What it no longer wants stays until [`Vmacs::drop_retired`].
     pub fn apply(&mut self, vrrp: &VrrpModel, kernel: &mut Kernel) {
         let mut old = std::mem::take(&mut self.entries);
-        for wanted in wanted::wanted(vrrp) {
+        let all = wanted::wanted(vrrp);
+        for wanted in all.iter().cloned() {
             let known = old.iter().position(|e| e.is(&wanted));
             let known = known.map(|at| old.remove(at));
-            // A changed one of the same name has to make room.
-            let changed = old.iter().position(|e| e.wanted.name == wanted.name);
-            if let Some(changed) = changed.filter(|_| known.is_none()) {
-                let entry = old.remove(changed);
+            // A changed one of the same name has to make room, and one with another name that the kernel would not let be up
+            // beside it.
+            let in_the_way = |e: &Entry| {
+                let macvlan = matches!(wanted.kind, Kind::Macvlan(_)) && e.stands_for(&wanted);
+                e.wanted.name == wanted.name
+                    || macvlan && !all.iter().any(|w| w.name == e.wanted.name)
+            };
+            while let (None, Some(at)) = (&known, old.iter().position(in_the_way)) {
+                let entry = old.remove(at);
                 self.unmake(kernel, &entry);
+                self.say_deleted(&entry);
             }
             let before = known.as_ref().map(|k| k.wanted.clone());
             let mut entry = known.unwrap_or_else(|| Entry::new(wanted.clone()));
@@ -207,6 +219,13 @@ impl Vmacs {
     pub fn drop_retired(&mut self, kernel: &mut Kernel) {
         for entry in std::mem::take(&mut self.retired) {
             self.unmake(kernel, &entry);
+            self.say_deleted(&entry);
+        }
+    }
+
+    fn say_deleted(&self, entry: &Entry) {
+        if self.detail && entry.index.is_some() {
+            log!(Priority::Info, "Interface {} deleted", entry.wanted.name);
         }
     }
 
@@ -278,7 +297,7 @@ impl Vmacs {
             }
             (Some(own), Some(base)) => {
                 let moved = self.follow_vrf(kernel, &entry, &own, &base);
-                self.keep_link_local(kernel, at, &entry, &own, &base) || moved
+                self.keep_link_local(kernel, at, &entry, (&own, &base), moved) || moved
             }
             _ => {
                 self.release_if_gone(kernel, at);
@@ -326,14 +345,15 @@ impl Vmacs {
         true
     }
 
-    /// A VMAC that was down has lost its address; one that has its base's address changes with it.
+    /// A VMAC that was down or changed its VRF (`moved`) has lost its address; one that has its base's address changes with
+    /// it.
     fn keep_link_local(
         &mut self,
         kernel: &mut Kernel,
         at: usize,
         entry: &Entry,
-        own: &netlink_wire::Link,
-        base: &netlink_wire::Link,
+        (own, base): (&netlink_wire::Link, &netlink_wire::Link),
+        moved: bool,
     ) -> bool {
         if !entry.wanted.link_local {
             return false;
@@ -342,13 +362,16 @@ impl Vmacs {
         let below = kernel.interfaces.facts_by_name(&entry.wanted.base).v6;
         let carrier = carrier(&kernel.interfaces, base).clone();
         let came_up = own.is_up() && !entry.up;
+        let other = || below.or_else(|| carrier.address.mac().map(link_local_of));
         let new = if has.is_none() && came_up {
             self.choose_link_local(kernel, at, &entry.wanted, &carrier)
+        } else if has.is_none() && moved && own.is_up() {
+            // The kernel takes IPv6 addresses away from what changes its VRF.
+            entry.wanted.source.or_else(other)
         } else if let (Some(old), Some(has), None) =
             (entry.base_link_local, has, entry.wanted.source)
         {
             let lost = entry.wanted.own && old == has && below != Some(old) && carrier.is_up();
-            let other = || below.or_else(|| carrier.address.mac().map(link_local_of));
             lost.then(other).flatten().filter(|new| *new != has)
         } else {
             None
@@ -376,6 +399,12 @@ impl Vmacs {
     /// What happened to the interfaces since the last call.
     pub fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
+    }
+
+    /// Names of those that exist.
+    pub fn names(&self) -> Vec<Box<str>> {
+        let there = self.entries.iter().filter(|e| e.index.is_some());
+        there.map(|e| e.wanted.name.clone()).collect()
     }
 
     /// Whether the interface is one of ours.

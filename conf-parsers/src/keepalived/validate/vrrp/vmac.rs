@@ -116,6 +116,22 @@ pub(super) fn complete(
     };
     let mut name: Option<Box<str>> = work.i.vmac_name().map(Into::into);
     let existing = matching(work, configured);
+    // One of this process's own under another name makes room for the new one.
+    let replaced = existing.filter(|at| {
+        let entry = work.interfaces.get(*at);
+        let ours = entry.and_then(|e| e.facts.as_ref()).is_some_and(|f| f.ours);
+        ours && name
+            .as_ref()
+            .is_some_and(|w| **w != *work.interfaces.name(*at))
+    });
+    if let Some(at) = replaced {
+        let found: Box<str> = work.interfaces.name(at).into();
+        work.ctx
+            .log(format!("({n}) Found matching interface {found}"));
+        work.ctx
+            .log(format!("({n}) Deleting old VMAC interface {found}"));
+    }
+    let existing = existing.filter(|_| replaced.is_none());
     if let Some(at) = existing {
         let found: Box<str> = work.interfaces.name(at).into();
         work.ctx
