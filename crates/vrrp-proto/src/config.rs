@@ -80,14 +80,10 @@ pub struct Global {
     pub startup_delay: Duration,
     /// `vrrp_mcast_group4`, 224.0.0.18 unless configured; also the pseudo-header destination of the old unicast checksum.
     pub mcast_group4: Ipv4Addr,
-    /// `vrrp_mcast_group6`, ff02::12 unless configured.
-    pub mcast_group6: Ipv6Addr,
     /// `log_unknown_vrids`.
     pub log_unknown_vrids: bool,
     /// `fifo_write_vrrp_states_on_reload`.
     pub fifo_states_on_reload: bool,
-    /// `dynamic_interfaces` is set.
-    pub dynamic_interfaces: bool,
     /// `--release-vips`: remove addresses on leaving MASTER even when this run did not set them.
     pub release_vips: bool,
     /// `--dont-release-vrrp`: leave addresses in place at shutdown.
@@ -99,10 +95,8 @@ impl Default for Global {
         Self {
             startup_delay: Duration::ZERO,
             mcast_group4: Ipv4Addr::new(224, 0, 0, 18),
-            mcast_group6: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12),
             log_unknown_vrids: false,
             fifo_states_on_reload: false,
-            dynamic_interfaces: false,
             release_vips: false,
             keep_on_exit: false,
         }

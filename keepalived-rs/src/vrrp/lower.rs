@@ -101,10 +101,8 @@ pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowere
             global: Global {
                 startup_delay: micros(global.vrrp_startup_delay),
                 mcast_group4: global.vrrp_mcast_group4,
-                mcast_group6: global.vrrp_mcast_group6,
                 log_unknown_vrids: global.log_unknown_vrids,
                 fifo_states_on_reload: global.fifo_write_vrrp_states_on_reload,
-                dynamic_interfaces: global.dynamic_interfaces,
                 release_vips: switches.release_vips,
                 keep_on_exit: switches.dont_release,
             },
