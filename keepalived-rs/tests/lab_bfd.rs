@@ -92,6 +92,37 @@ impl<'a> Machine<'a> {
         self.log().matches(text).count()
     }
 
+    /// What the dumps of both processes say about sessions, without what differs in every run.
+    fn dump(&self) -> Vec<String> {
+        let section = |file: &str, title: &str| -> Vec<String> {
+            let path = self.node.dir().join(file);
+            let end = Instant::now() + LIMIT;
+            let text = loop {
+                if let Ok(text) = fs::read_to_string(&path) {
+                    if text.contains(title) && text.ends_with('\n') {
+                        break text;
+                    }
+                }
+                assert!(Instant::now() < end, "no {title:?} in {}", path.display());
+                std::thread::sleep(Duration::from_millis(20));
+            };
+            let (_, section) = text.split_once(title).unwrap();
+            let section = section.split("------<").next().unwrap();
+            let chance = ["fd_out", "thread_", "discriminator", "last seen"];
+            let same = |line: &&str| chance.iter().all(|word| !line.contains(word));
+            section.lines().filter(same).map(str::to_owned).collect()
+        };
+        for file in ["dump.data", "dump_bfd.data"] {
+            let _ = fs::remove_file(self.node.dir().join(file));
+        }
+        self.signal("-USR1");
+        [
+            section("dump_bfd.data", "------< BFD Topology >------"),
+            section("dump.data", "------< VRRP Track BFDs >------"),
+        ]
+        .concat()
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.daemon.as_ref().unwrap().pid().to_string();
         self.node.check(&["kill", signal, &pid]).unwrap();
@@ -141,22 +172,29 @@ static CASES: [Case; 2] = [
     },
 ];
 
-fn configuration(case: &Case, first: bool, min_tx: u32) -> String {
+fn configuration(case: &Case, first: bool, min_tx: u32, dir: &Path) -> String {
     let (us, them, more, vrid) = if first {
         (case.a, case.b, case.more[0], 1)
     } else {
         (case.b, case.a, case.more[1], 2)
     };
     let track = if first { case.track } else { "" };
+    let dir = dir.display();
     format!(
-        "bfd_instance BFD1 {{\n source_ip {us}\n neighbor_ip {them}\n min_rx 200\n min_tx {min_tx}\n multiplier 5\n{more}}}\n\
+        "global_defs {{\n state_dump_file {dir}/dump.data\n}}\n\
+         bfd_instance BFD1 {{\n source_ip {us}\n neighbor_ip {them}\n min_rx 200\n min_tx {min_tx}\n multiplier 5\n{more}}}\n\
          vrrp_instance VI {{\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n priority 100\n advert_int 60\n\
          track_bfd {{\n BFD1{track}\n }}\n virtual_ipaddress {{\n 10.9.0.10{vrid}\n }}\n}}\n"
     )
 }
 
-/// What both have said.
-fn play(test: &str, case: &Case, makes: [Make; 2], programs: &Programs) -> [Vec<String>; 2] {
+/// What both have said, and what their dumps showed.
+fn play(
+    test: &str,
+    case: &Case,
+    makes: [Make; 2],
+    programs: &Programs,
+) -> ([Vec<String>; 2], [Vec<String>; 2]) {
     let name = format!(
         "{test}-{}-{:?}-{:?}-{}",
         case.name,
@@ -182,8 +220,8 @@ fn play(test: &str, case: &Case, makes: [Make; 2], programs: &Programs) -> [Vec<
             .check(&["ip", "addr", "add", &v6, "dev", "eth0", "nodad"])
             .unwrap();
     }
-    fs::write(&a.conf, configuration(case, true, 200)).unwrap();
-    fs::write(&b.conf, configuration(case, false, 200)).unwrap();
+    fs::write(&a.conf, configuration(case, true, 200, a.node.dir())).unwrap();
+    fs::write(&b.conf, configuration(case, false, 200, b.node.dir())).unwrap();
     let fault = usize::from(case.track.is_empty());
 
     a.start();
@@ -229,8 +267,9 @@ fn play(test: &str, case: &Case, makes: [Make; 2], programs: &Programs) -> [Vec<
     for (x, y, n) in [(&a, &b, 3), (&b, &a, 2)] {
         wait(x, y, "Detection time is 1000000 us (was ", n);
     }
+    let dumps = [a.dump(), b.dump()];
     // Other timers without a loss.
-    fs::write(&a.conf, configuration(case, true, 400)).unwrap();
+    fs::write(&a.conf, configuration(case, true, 400, a.node.dir())).unwrap();
     a.signal("-HUP");
     wait(&b, &a, "Detection time is 2000000 us (was 1000000 us)", 1);
     wait(&a, &b, "Reload complete", 1);
@@ -249,7 +288,7 @@ fn play(test: &str, case: &Case, makes: [Make; 2], programs: &Programs) -> [Vec<
     b.stop();
     wait(&a, &b, "Tracked BFD instance BFD1 is DOWN", 3);
     a.stop();
-    [a.lines(), [past, b.lines()].concat()]
+    ([a.lines(), [past, b.lines()].concat()], dumps)
 }
 
 /// Lines whose place among the others is chance: the two daemons and the two processes of one run side by side.
@@ -293,8 +332,9 @@ fn play_all(test: &str, combinations: &[[Make; 2]]) {
         running.into_iter().map(end).collect()
     });
     for (case, said) in CASES.iter().zip(&said) {
-        for (run, makes) in said.iter().zip(combinations) {
-            for (lines, expected) in run.iter().zip(&said[0]) {
+        for ((run, dumps), makes) in said.iter().zip(combinations) {
+            assert_eq!(dumps, &said[0].1, "{} {makes:?}", case.name);
+            for (lines, expected) in run.iter().zip(&said[0].0) {
                 for word in ["(BFD1) E", "Tracked BFD", "(VI)", "is in state", "Reload"] {
                     assert_eq!(
                         comparable(lines, word),
@@ -324,4 +364,44 @@ fn ref_bfd_in_every_combination() {
 #[test]
 fn lab_bfd() {
     play_all("lab_bfd", &[[Make::Ours, Make::Ours]]);
+}
+
+/// A VRRP process that has died knows nothing of the sessions; the BFD process tells it again.
+#[test]
+fn lab_a_vrrp_process_that_is_started_again_learns_the_sessions() {
+    let test = "lab_a_vrrp_process_that_is_started_again_learns_the_sessions";
+    if !need::root(test) {
+        return;
+    }
+    let programs = Programs::new(
+        Path::new(env!("CARGO_BIN_EXE_keepalived"))
+            .parent()
+            .unwrap(),
+    );
+    let dir =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("respawn-{}", std::process::id()));
+    let mut a = Machine::new("a", Make::Ours, &dir, &programs);
+    let mut b = Machine::new("b", Make::Ours, &dir, &programs);
+    cable(&a.node, "eth0", &b.node, "eth0").unwrap();
+    for (machine, first) in [(&a, true), (&b, false)] {
+        let number = if first { 1 } else { 2 };
+        machine
+            .node
+            .net(move |net| net.address("eth0", IpAddr::from([10, 9, 0, number]), 24))
+            .unwrap();
+        let conf = configuration(&CASES[0], first, 200, machine.node.dir());
+        fs::write(&machine.conf, conf).unwrap();
+    }
+    a.start();
+    b.start();
+    wait(&a, &b, "Tracked BFD instance BFD1 is UP", 1);
+    let log = a.log();
+    let (_, pid) = log.split_once("Starting VRRP child process, pid=").unwrap();
+    let pid = pid.split_whitespace().next().unwrap();
+    a.node.check(&["kill", "-9", pid]).unwrap();
+    wait(&a, &b, "Starting VRRP child process, pid=", 2);
+    wait(&a, &b, "Tracked BFD instance BFD1 is UP", 2);
+    wait(&a, &b, "Entering BACKUP STATE", 2);
+    a.stop();
+    b.stop();
 }
