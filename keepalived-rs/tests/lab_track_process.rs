@@ -80,7 +80,7 @@ impl Daemon {
         let log = self.log();
         let message = |line: &str| Some(line.split_once(": ")?.1.to_owned());
         let wanted = |line: &String| {
-            ["Quorum", "ffective", "FAULT", "rocess "]
+            ["Quorum", "ffective", "FAULT", "rocess ", "rcv_bufs"]
                 .iter()
                 .any(|word| line.contains(word))
                 && !line.contains(" child process")
@@ -314,4 +314,71 @@ fn ref_processes_beside_the_original() {
         return;
     };
     play(Some(&root));
+}
+
+/// More news than the socket holds: after a second everybody counts again, with a larger buffer.
+#[test]
+fn ref_lost_news_are_made_up_for_as_by_the_original() {
+    let test = "ref_lost_news_are_made_up_for_as_by_the_original";
+    if !need::root(test) {
+        return;
+    }
+    let Some(root) = need::originals(test) else {
+        return;
+    };
+    let tag = format!("tl{}", std::process::id());
+    let dir = PathBuf::from(format!("/tmp/{tag}"));
+    fs::create_dir_all(&dir).unwrap();
+    let program = dir.join(format!("{tag}a"));
+    fs::copy("/bin/sh", &program).unwrap();
+    let conf = format!(
+        "global_defs {{\n process_monitor_rcv_bufs 4000\n}}\n\
+         vrrp_track_process A {{\n process {tag}a\n weight 10\n}}\n\
+         vrrp_track_process B {{\n process {tag}a\n quorum 2\n weight -20\n}}\n\
+         vrrp_instance VI {{\n interface eth0\n virtual_router_id 1\n priority 100\n advert_int 10\n\
+         track_process {{\n A\n B\n }}\n virtual_ipaddress {{\n 10.9.0.100\n }}\n}}\n"
+    );
+    let daemons = [
+        Daemon::start("lost", &dir, &conf, None),
+        Daemon::start("theirs", &dir, &conf, Some(&root)),
+    ];
+    wait(&daemons, "proc_events has confirmed", 1);
+    let children: Vec<String> = daemons
+        .iter()
+        .map(|d| {
+            let log = d.log();
+            let (_, pid) = log.split_once("Starting VRRP child process, pid=").unwrap();
+            pid.split_whitespace().next().unwrap().to_owned()
+        })
+        .collect();
+    for pid in &children {
+        run(&["kill", "-STOP", pid]);
+    }
+    // Nobody listens to these; the one that counts comes when the buffer is full.
+    for _ in 0..200 {
+        run(&["true"]);
+    }
+    let wait_for_input = Command::new(&program)
+        .stdin(Stdio::piped())
+        .spawn()
+        .map(Running)
+        .unwrap();
+    for pid in &children {
+        run(&["kill", "-CONT", pid]);
+    }
+    wait(
+        &daemons,
+        "Setting global_def process_monitor_rcv_bufs to",
+        1,
+    );
+    wait(&daemons, "gained for tracked process A", 1);
+    let lines: Vec<_> = daemons.iter().map(Daemon::lines).collect();
+    assert!(
+        lines[0].iter().any(|l| l.contains("from 0 to 1")),
+        "{lines:?}"
+    );
+    assert_eq!(lines[0], lines[1]);
+    drop(wait_for_input);
+    drop(daemons);
+    let _ = fs::remove_dir_all(&dir);
 }

@@ -10,7 +10,7 @@
 mod proc_fs;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use conf_parsers::keepalived::model::global::ReceiveBuffer as Configured;
 use conf_parsers::keepalived::model::vrrp::TrackProcess;
@@ -47,6 +47,8 @@ pub(super) struct Processes {
     answer_until: Option<Instant>,
     /// News were lost; when to count again.
     recount_at: Option<Instant>,
+    /// What a second count has to say of programs, each line before what follows from it.
+    lines: VecDeque<(usize, String)>,
     /// The number of the last message of each processor.
     sequences: BTreeMap<u32, u32>,
 }
@@ -199,6 +201,8 @@ impl Processes {
     }
 
     fn event(&mut self, now: Instant, message: ProcEvent) {
+        // The answer itself may have been lost in a full buffer.
+        self.answered = true;
         // Linux 3.10 gave no number for some.
         if message.cpu != u32::MAX {
             let before = self.sequences.insert(message.cpu, message.seq);
@@ -214,7 +218,6 @@ impl Processes {
         }
         match message.event {
             Event::Listening => {
-                self.answered = true;
                 if self.detail {
                     log!(Priority::Info, "proc_events has confirmed it is configured");
                 }
@@ -285,7 +288,8 @@ impl Processes {
         self.sequences.clear();
         let before = self.table.recount();
         self.count();
-        for changed in self.table.recounted(now, &before) {
+        let recounted = self.table.recounted(now, &before);
+        for changed in recounted {
             if !self.detail {
                 continue;
             }
@@ -295,17 +299,24 @@ impl Processes {
                 Some(true) => ", quorum up",
                 Some(false) => ", quorum down",
             };
-            log!(
-                Priority::Info,
+            let line = format!(
                 "Process {name}, number of current processes changed from {} to {}{quorum}",
-                changed.before,
-                changed.now
+                changed.before, changed.now
             );
+            self.lines.push_back((changed.program, line));
         }
     }
 
     /// The next program whose quorum was gained or lost, which is said.
     pub(super) fn poll(&mut self) -> Option<(usize, bool)> {
+        let next = self.table.peek();
+        while let Some((n, line)) = self.lines.front() {
+            if next.is_some_and(|next| *n > next) {
+                break;
+            }
+            log!(Priority::Info, "{line}");
+            self.lines.pop_front();
+        }
         let verdict = self.table.poll()?;
         let name = self.names.get(verdict.program).map_or("", |n| n);
         let what = if verdict.gained { "gained" } else { "lost" };

@@ -320,6 +320,11 @@ impl Table {
         self.verdicts.pop_front()
     }
 
+    /// The program of the next verdict.
+    pub(super) fn peek(&self) -> Option<usize> {
+        self.verdicts.front().map(|v| v.program)
+    }
+
     /// The programs, in the order of the configuration.
     pub(super) fn view(&self) -> impl Iterator<Item = View> + '_ {
         self.programs.iter().map(|p| View {
