@@ -273,6 +273,9 @@ impl Lab {
                 .expect("an address");
         }
         for node in [&r1, &r2] {
+            // Else an entry that is made while nobody listens has no events for the rest of its life.
+            node.sysctl("net.netfilter.nf_conntrack_events", "1")
+                .expect("a setting");
             // A rule that asks for the state is what turns connection tracking on.
             let rules = node.dir().join("rules.nft");
             fs::write(
