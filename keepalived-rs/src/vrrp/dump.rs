@@ -302,12 +302,17 @@ impl Sources<'_> {
         let interfaces: &Interfaces = &self.kernel.interfaces;
         let (v4, v6) = interfaces.addresses(link.index);
         let above = above(interfaces, link);
-        let before = self.vmacs.before(link.index);
+        let ours = self.vmacs.is_ours(&link.name);
+        let carries = |l: &Link| l.base() == Some(link.index) && self.vmacs.is_ours(&l.name);
+        // As the original shows them: what the kernel told last, after the change too.
         let arp = ArpSettings {
-            users: before.map_or(0, |b| b.users),
-            ignore: before.map_or(link.settings.arp_ignore, |b| b.arp_ignore),
-            filter: before.map_or(link.settings.arp_filter, |b| b.arp_filter),
-            rp_filter: self.vmacs.rp_filter(link.index),
+            users: self.vmacs.before(link.index).map_or(0, |b| b.users),
+            ignore: link.settings.arp_ignore,
+            filter: link.settings.arp_filter,
+            rp_filter: (ours || interfaces.iter().any(carries)).then(|| {
+                let raised = self.vmacs.rp_filter(link.index);
+                raised.unwrap_or(link.settings.rp_filter)
+            }),
         };
         InterfaceNow {
             name: link.name.to_string(),
@@ -326,7 +331,7 @@ impl Sources<'_> {
             seen_up: link.is_up(),
             group: link.group,
             above,
-            ours: self.vmacs.is_ours(&link.name),
+            ours,
             polling: self.polling.method(&link.name),
             arp,
             promote_secondaries: (link.settings.promote_secondaries, 0),
