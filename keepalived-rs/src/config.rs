@@ -54,15 +54,17 @@ pub fn parse_options(options: &Options, reload: bool) -> ParseOptions {
 /// The keywords that this build knows: those of Debian's build of the original, or with `KEEPALIVED_KEYWORDS=openwrt` at build time
 /// those of OpenWrt's; without the parts that are not built.
 fn features() -> Features {
-    let all = match option_env!("KEEPALIVED_KEYWORDS") {
+    let mut all = match option_env!("KEEPALIVED_KEYWORDS") {
         Some("openwrt") => Features::openwrt(),
         _ => Features::default(),
     };
-    if cfg!(feature = "bfd") {
-        all
-    } else {
-        all.without(Feature::Bfd)
+    if !cfg!(feature = "bfd") {
+        all = all.without(Feature::Bfd);
     }
+    if cfg!(feature = "iptables") {
+        all = all.with(Feature::Iptables);
+    }
+    all
 }
 
 /// The configuration file to read.

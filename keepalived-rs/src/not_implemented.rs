@@ -46,8 +46,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "checker_rlimit_rttime"),
     ("global_defs", "checker_rlimit_rtime"),
     ("vrrp_instance", "lvs_sync_daemon_interface"),
-    // Firewall entries by iptables (not in Debian's build).
-    ("global_defs", "vrrp_ipsets"),
     // SNMP and D-Bus.
     ("global_defs", "snmp_socket"),
     ("global_defs", "enable_traps"),

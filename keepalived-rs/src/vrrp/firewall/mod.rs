@@ -2,12 +2,14 @@
 //! reports of VMACs take the way that switches understand.
 //!
 //! ```text
-//! FirewallAdd, FirewallRemove ─▶ what an instance holds ─▶ difference ─┬▶ nft: tables of ours in nf_tables
-//! VMAC made, gone ─────────────────────────────────────────────────────┘
+//! FirewallAdd, FirewallRemove ─▶ what an instance holds ─▶ difference ─┬▶ kernel, nft: tables of ours in nf_tables
+//! VMAC made, gone ─────────────────────────────────────────────────────┴▶ iptables: rules in the operator's chains, sets
 //! ```
 //! In: addresses with their interfaces, VMACs. Out: transactions with the kernel, log lines.
 //! Answers to: keepalived 2.3.3 vrrp/vrrp_firewall.c, vrrp/vrrp_nftables.c; keepalived-behaviour.md section 4.9.
 
+#[cfg(feature = "iptables")]
+mod iptables;
 mod kernel;
 mod nft;
 #[cfg(test)]
@@ -17,8 +19,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use conf_parsers::keepalived::model::Global;
+use conf_parsers::keepalived::model::global::NftTable;
+#[cfg(not(feature = "iptables"))]
+use daemon_rt::log;
+#[cfg(not(feature = "iptables"))]
+use daemon_rt::log::Priority;
 use net_types::Family;
 
+#[cfg(feature = "iptables")]
+use self::iptables::Iptables;
 use self::kernel::NfTables;
 
 /// A virtual address that is not accepted.
@@ -47,6 +56,36 @@ pub struct Vmac {
     pub base_link_local: Ipv6Addr,
 }
 
+/// Our tables under the name that they have when none is configured.
+fn default_tables(global: &Global) -> NfTables {
+    let table = NftTable {
+        name: "keepalived".to_owned(),
+        priority: global.nftables_priority,
+    };
+    NfTables::new(&table, global)
+}
+
+/// iptables is asked for and this build has none.
+#[cfg(not(feature = "iptables"))]
+fn instead_of_iptables(global: &Global) -> Option<NfTables> {
+    global.iptables_in_chain.as_ref()?;
+    log!(
+        Priority::Info,
+        "Not using iptables since this build has none, using nftables - please update configuration"
+    );
+    Some(default_tables(global))
+}
+
+#[cfg(feature = "iptables")]
+impl Choice {
+    fn new(global: &Global) -> Self {
+        match Iptables::new(global) {
+            Some(iptables) => Self::Configured(iptables, Box::new(default_tables(global))),
+            None => Self::No,
+        }
+    }
+}
+
 impl Vmac {
     /// `name` has at most 15 bytes.
     pub fn new(index: u32, name: &str, base_index: u32, base_link_local: Option<Ipv6Addr>) -> Self {
@@ -57,11 +96,29 @@ impl Vmac {
             base_link_local: base_link_local.unwrap_or(Ipv6Addr::UNSPECIFIED),
         }
     }
+
+    /// Its name.
+    #[cfg(feature = "iptables")]
+    fn name_text(&self) -> std::borrow::Cow<'_, str> {
+        let end = self.name.iter().position(|b| *b == 0);
+        String::from_utf8_lossy(self.name.get(..end.unwrap_or(16)).unwrap_or_default())
+    }
+}
+
+/// Whether rules go through iptables.
+#[cfg(feature = "iptables")]
+enum Choice {
+    No,
+    /// They should; the first entry shows whether they can. If not, nf_tables has them.
+    Configured(Iptables, Box<NfTables>),
+    Yes(Iptables),
 }
 
 /// All entries of this process.
 pub struct Firewall {
     nft: Option<NfTables>,
+    #[cfg(feature = "iptables")]
+    iptables: Choice,
     /// What each instance holds, by its name: numbers of instances change at a reload.
     held: BTreeMap<Box<str>, Vec<Blocked>>,
     vmacs: Vec<(Vec<Family>, Vmac)>,
@@ -71,8 +128,13 @@ impl Firewall {
     /// Nothing is done before the first entry.
     pub fn new(global: &Global) -> Self {
         let nft = global.nftables.as_ref();
+        let nft = nft.map(|table| NfTables::new(table, global));
+        #[cfg(not(feature = "iptables"))]
+        let nft = nft.or_else(|| instead_of_iptables(global));
         Self {
-            nft: nft.map(|table| NfTables::new(table, global)),
+            nft,
+            #[cfg(feature = "iptables")]
+            iptables: Choice::new(global),
             held: BTreeMap::new(),
             vmacs: Vec::new(),
         }
@@ -98,8 +160,13 @@ impl Firewall {
                 .collect()
         };
         let (gone, new) = (without(&held, &wanted), without(&wanted, &held));
+        self.choose();
         if let Some(nft) = &mut self.nft {
             nft.change(&gone, &new);
+        }
+        #[cfg(feature = "iptables")]
+        if let Choice::Yes(iptables) = &mut self.iptables {
+            iptables.change(&gone, &new);
         }
         if !wanted.is_empty() {
             self.held.insert(instance.into(), wanted);
@@ -113,9 +180,11 @@ impl Firewall {
 
     /// Whether packets to this address of the instance are dropped by an element of an nf_tables set.
     pub fn holds(&self, instance: &str, address: IpAddr) -> bool {
-        self.held
-            .get(instance)
-            .is_some_and(|held| held.iter().any(|b| b.address == address))
+        self.nft.is_some()
+            && self
+                .held
+                .get(instance)
+                .is_some_and(|held| held.iter().any(|b| b.address == address))
     }
 
     /// A VMAC was made, or made again. `families`: of the virtual router first.
@@ -126,8 +195,13 @@ impl Firewall {
             self.vmacs.push((families, vmac));
             return;
         }
+        self.choose();
         if let Some(nft) = &mut self.nft {
             nft.add_vmac(&families, &vmac, old.as_ref());
+        }
+        #[cfg(feature = "iptables")]
+        if let Choice::Yes(iptables) = &mut self.iptables {
+            iptables.add_vmac(&families, &vmac);
         }
         self.vmacs.push((families, vmac));
     }
@@ -141,6 +215,10 @@ impl Firewall {
         if let Some(nft) = &mut self.nft {
             nft.remove_vmac(&families, &vmac);
         }
+        #[cfg(feature = "iptables")]
+        if let Choice::Yes(iptables) = &mut self.iptables {
+            iptables.remove_vmac(&families, &vmac);
+        }
     }
 
     /// Takes everything away, at the end.
@@ -150,5 +228,26 @@ impl Firewall {
         if let Some(nft) = &mut self.nft {
             nft.close();
         }
+        #[cfg(feature = "iptables")]
+        if let Choice::Yes(iptables) = &mut self.iptables {
+            iptables.close();
+        }
     }
+
+    /// The first entry decides who has it: iptables where it is configured and not nf_tables in disguise.
+    #[cfg(feature = "iptables")]
+    fn choose(&mut self) {
+        self.iptables = match std::mem::replace(&mut self.iptables, Choice::No) {
+            Choice::Configured(iptables, _) if iptables::is_usable() => Choice::Yes(iptables),
+            Choice::Configured(_, nft) => {
+                self.nft.get_or_insert(*nft);
+                Choice::No
+            }
+            other => other,
+        };
+    }
+
+    #[cfg(not(feature = "iptables"))]
+    #[expect(clippy::unused_self, reason = "there is nothing to choose from")]
+    const fn choose(&mut self) {}
 }
