@@ -19,8 +19,8 @@ use crate::memory::Trim;
 use crate::server::{News, Server};
 use crate::text;
 
-/// Outputs done in a row before the sockets are looked at again.
-const OUTPUTS_AT_ONCE: u32 = 4096;
+/// Outputs done in a row before the sockets are looked at again: a few milliseconds of sending.
+const OUTPUTS_AT_ONCE: u32 = 512;
 /// Changes to the kernel's table made in a row before their events are taken: a commit must not overrun our own event socket.
 const CHANGES_AT_ONCE: u32 = 128;
 /// Parts of a dump taken in a row before the other sockets are looked at again.
