@@ -6,6 +6,7 @@
 //!  passive   PASV, the client connects, blocks flow ....... r1 dies ....... blocks flow, end
 //!  late      PORT ......................................... r1 dies ....... the server connects, blocks flow, end
 //! ```
+//! The control connections go on, too: the helper has changed addresses in them, so their sequence numbers are adjusted.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -243,6 +244,19 @@ fn client(number: usize, passive: bool, transfer: Transfer) -> std::io::Result<T
     Ok(control)
 }
 
+/// Whether the server still answers on a control connection.
+fn answers(mut control: &TcpStream) -> std::io::Result<()> {
+    control.set_read_timeout(Some(Duration::from_secs(5)))?;
+    control.write_all(b"NOOP\r\n")?;
+    let mut answer = String::new();
+    BufReader::new(control).read_line(&mut answer)?;
+    if answer.starts_with("500") {
+        Ok(())
+    } else {
+        Err(std::io::ErrorKind::InvalidData.into())
+    }
+}
+
 /// The page's files with expectations replicated.
 fn page(dir: &Path, sync: &str) -> Result<PathBuf> {
     let fail = |e: std::io::Error| e.to_string();
@@ -275,7 +289,7 @@ fn play(programs: &Programs, makes: [Make; 2], sync: &str, dir: &Path) -> Result
         router.start(programs)?;
     }
     pair.wait_master(0, LIMIT)?;
-    failover(&mut pair, makes[1]).map_err(|why| {
+    failover(&mut pair, makes).map_err(|why| {
         let logs: String = pair.routers.iter().map(Router::logs).collect();
         let tables: String = pair
             .routers
@@ -286,7 +300,8 @@ fn play(programs: &Programs, makes: [Make; 2], sync: &str, dir: &Path) -> Result
     })
 }
 
-fn failover(pair: &mut Pair, taker: Make) -> Result<String> {
+fn failover(pair: &mut Pair, makes: [Make; 2]) -> Result<String> {
+    let [dying, taker] = makes;
     let transfers: Vec<Transfer> = (0..3).map(|_| Transfer::default()).collect();
     // What the server opens towards the routers comes from its service address.
     let route = "ip route add 192.168.0.4/32 dev eth0 src 203.0.113.10";
@@ -337,6 +352,14 @@ fn failover(pair: &mut Pair, taker: Make) -> Result<String> {
         late.wait_more("the transfer that was announced before the failover", 20)?;
         over.push(late);
     }
+    let alive = controls
+        .iter()
+        .map(|control| answers(control).is_ok())
+        .collect::<Vec<_>>();
+    // The original does not tell its peer how a changed address has moved the sequence numbers.
+    if dying == Make::Ours && alive.contains(&false) {
+        return Err(format!("control connections that answer: {alive:?}"));
+    }
     for transfer in &over {
         transfer.finish.store(true, Ordering::SeqCst);
     }
@@ -352,6 +375,6 @@ fn failover(pair: &mut Pair, taker: Make) -> Result<String> {
         router.stop()?;
     }
     Ok(format!(
-        "blocks of the transfers {blocks:?}, going on {silence:.2} s after the crash"
+        "blocks of the transfers {blocks:?}, going on {silence:.2} s after the crash; control connections that answer: {alive:?}"
     ))
 }

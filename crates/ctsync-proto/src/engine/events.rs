@@ -3,15 +3,16 @@
 use alloc::boxed::Box;
 
 use net_types::{Duration, Instant};
-use nfct::codec::EventKind;
-use nfct::{Attr, Conntrack, ExpAttr, Expect, Known, Tuple};
+use nfct::codec::{ConntrackOp, EventKind, request};
+use nfct::{Attr, Conntrack, ExpAttr, Expect, Known, Tuple, status};
 
 use super::Engine;
+use super::kernel::Job;
 use crate::cache::State;
 use crate::filter::{Missing, missing};
-use crate::input::Origin;
+use crate::input::{Origin, RequestId};
 use crate::notice::Notice;
-use crate::output::Output;
+use crate::output::{KernelSocket, Output};
 
 impl Engine {
     pub(super) fn overrun(&mut self, now: Instant) {
@@ -177,6 +178,9 @@ impl Engine {
         if origin == Origin::Inject {
             return;
         }
+        if told && kind != EventKind::Update {
+            self.ask_for_master(&exp);
+        }
         let (round, seconds) = (self.round, self.seconds(now));
         let queues = &mut self.queues;
         let slot = match kind {
@@ -232,5 +236,30 @@ impl Engine {
             master.set_zone(exp.zone);
         }
         self.internal.find(&master).is_some()
+    }
+
+    /// A helper that announces a flow over a translated one changes lengths in it, and the kernel has no event for the
+    /// sequence adjustment: ask for it, or the master ends at the failover.
+    fn ask_for_master(&mut self, exp: &Expect) {
+        let mut master = Conntrack::with_orig(exp.master);
+        if exp.set.has(ExpAttr::ZONE) {
+            master.set_zone(exp.zone);
+        }
+        let cached = self
+            .internal
+            .find(&master)
+            .and_then(|slot| self.internal.get(slot));
+        let bits = cached
+            .and_then(|entry| entry.object.status())
+            .unwrap_or_default();
+        if bits & (status::SRC_NAT | status::DST_NAT) == 0 {
+            return;
+        }
+        let id = RequestId(self.next_request);
+        if let Some(message) = request(ConntrackOp::Get, &master, id.0) {
+            let id = self.request_id();
+            self.jobs.insert(id, Job::Master);
+            self.kernel_send(id, KernelSocket::Get, message);
+        }
     }
 }

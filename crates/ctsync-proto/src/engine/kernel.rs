@@ -51,6 +51,8 @@ pub(super) enum Job {
         found: bool,
         rejected: bool,
     },
+    /// The sequence adjustment of a flow whose helper has announced another.
+    Master,
     /// Table dump of a flush.
     Flush,
     /// A step of the commit.
@@ -66,7 +68,7 @@ impl Job {
             Self::Populate { .. } | Self::Bulk | Self::List(_) => Some(KernelSocket::Dump),
             Self::Resync { .. } => Some(KernelSocket::Resync),
             Self::Flush => Some(KernelSocket::FlushDump),
-            Self::Get { .. } | Self::Commit(_) | Self::Inject(_) => None,
+            Self::Get { .. } | Self::Master | Self::Commit(_) | Self::Inject(_) => None,
         }
     }
 }
@@ -249,6 +251,16 @@ impl Engine {
                     self.kernel_send(delete, KernelSocket::Flush, message);
                 }
             }
+            Some(Job::Master) => {
+                let adjusted = ct.has(Attr::SEQ_ADJ_ORIG) && self.internal.find(&ct).is_some();
+                if adjusted && self.wanted(&ct, true) {
+                    ct.unset(Attr::COUNTERS.with(Attr::USE));
+                    let slot = self
+                        .internal
+                        .update_or_add(&mut self.queues, ct, seconds, round);
+                    self.changed(now, slot, true);
+                }
+            }
             Some(Job::Get { .. }) => {
                 let wanted = self.wanted(&ct, true);
                 if let Some(Job::Get {
@@ -334,6 +346,7 @@ impl Engine {
                 self.dump_failed(errno);
             }
             Job::Bulk => self.dump_failed(errno),
+            Job::Master => {}
             Job::List(listing) => {
                 self.dump_failed(errno);
                 self.list_ended(listing);
