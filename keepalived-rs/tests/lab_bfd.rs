@@ -153,15 +153,26 @@ struct Case {
     more: [&'static str; 2],
     /// Words behind `BFD1` in a's `track_bfd`.
     track: &'static str,
+    /// The sync group tracks, not the instance.
+    group: bool,
 }
 
-static CASES: [Case; 2] = [
+static CASES: [Case; 3] = [
     Case {
         name: "v4",
         a: "10.9.0.1",
         b: "10.9.0.2",
         more: ["", "passive\n"],
         track: "",
+        group: false,
+    },
+    Case {
+        name: "group",
+        a: "10.9.0.1",
+        b: "10.9.0.2",
+        more: ["", ""],
+        track: "",
+        group: true,
     },
     Case {
         name: "v6",
@@ -169,6 +180,7 @@ static CASES: [Case; 2] = [
         b: "2001:db8::2",
         more: ["max_hops 2\nmultihop\n", "multihop\n"],
         track: " weight 20 reverse",
+        group: false,
     },
 ];
 
@@ -180,11 +192,20 @@ fn configuration(case: &Case, first: bool, min_tx: u32, dir: &Path) -> String {
     };
     let track = if first { case.track } else { "" };
     let dir = dir.display();
+    let tracks = format!("track_bfd {{\n BFD1{track}\n }}\n");
+    // The weight of a member of a group would not count.
+    let (own, group) = if case.group {
+        let group = format!("vrrp_sync_group G {{\n group {{\n VI\n }}\n{tracks}}}\n");
+        (String::new(), group)
+    } else {
+        (tracks, String::new())
+    };
     format!(
         "global_defs {{\n state_dump_file {dir}/dump.data\n}}\n\
          bfd_instance BFD1 {{\n source_ip {us}\n neighbor_ip {them}\n min_rx 200\n min_tx {min_tx}\n multiplier 5\n{more}}}\n\
          vrrp_instance VI {{\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n priority 100\n advert_int 60\n\
-         track_bfd {{\n BFD1{track}\n }}\n virtual_ipaddress {{\n 10.9.0.10{vrid}\n }}\n}}\n"
+         {own}virtual_ipaddress {{\n 10.9.0.10{vrid}\n }}\n}}\n\
+         {group}"
     )
 }
 
