@@ -1,5 +1,6 @@
-//! Rules and sets by iptables and ipset, in the order of keepalived 2.3.3's sources (vrrp/vrrp_iptables.c): Debian's build of it,
-//! which the other tests compare with, has no iptables. The machine must have the old iptables beside the one of nf_tables.
+//! Rules and sets by iptables and ipset: those that keepalived 2.3.3 made from the same configuration when it was built with
+//! iptables (testdata/iptables: rules of `iptables-save` and `ip6tables-save`, then `ipset save`, sorted and without sizes).
+//! The machine must have the old iptables beside the one of nf_tables.
 #![cfg(feature = "iptables")]
 #![expect(
     clippy::unwrap_used,
@@ -147,74 +148,27 @@ fn ready(test: &str) -> bool {
             || need::skip(test, "it needs iptables-legacy and ipset"))
 }
 
-fn conf(global: &str, lines: &str) -> String {
-    format!(
-        "global_defs {{\n router_id r\n{global}\n}}\nvrrp_instance VI_1 {{\n state BACKUP\n interface eth0\n version 3\n virtual_router_id 51\n priority 150\n advert_int 0.3\n no_accept\n{lines}\n}}\n"
-    )
-}
-
-const V4: &str = "virtual_ipaddress {\n 192.0.2.100/24\n}\nvirtual_ipaddress_excluded {\n 2001:db8::100/64\n fe80::100/64\n}";
-
-#[test]
-fn lab_rules_for_addresses() {
-    if !ready("lab_rules_for_addresses") {
-        return;
-    }
-    let mut lab = Lab::start("plain", true, &conf("vrrp_iptables\nvrrp_ipsets", V4));
-    lab.wait(
-        "-A INPUT -d 192.0.2.100/32 -j DROP
--A OUTPUT -s 192.0.2.100/32 -j DROP
--A INPUT -d 2001:db8::100/128 -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT
--A INPUT -d 2001:db8::100/128 -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT
--A INPUT -d 2001:db8::100/128 -j DROP
--A INPUT -d fe80::100/128 -i eth0 -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT
--A INPUT -d fe80::100/128 -i eth0 -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT
--A INPUT -d fe80::100/128 -i eth0 -j DROP
--A OUTPUT -s 2001:db8::100/128 -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT
--A OUTPUT -s 2001:db8::100/128 -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT
--A OUTPUT -s 2001:db8::100/128 -j DROP
--A OUTPUT -s fe80::100/128 -o eth0 -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT
--A OUTPUT -s fe80::100/128 -o eth0 -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT
--A OUTPUT -s fe80::100/128 -o eth0 -j DROP",
-    );
-    lab.stop();
-    lab.wait("");
+fn recorded(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/iptables");
+    fs::read_to_string(path.join(file)).unwrap()
 }
 
 #[test]
-fn lab_sets_for_addresses_and_vmacs() {
-    if !ready("lab_sets_for_addresses_and_vmacs") {
+fn lab_rules_and_sets_are_the_originals() {
+    if !ready("lab_rules_and_sets_are_the_originals") {
         return;
     }
-    let lines = "native_ipv6\nuse_vmac\nvirtual_ipaddress {\n fe80::100/64\n 2001:db8::100/64\n}";
-    let mut lab = Lab::start("sets", true, &conf("vrrp_iptables", lines));
-    lab.wait(
-        "-A INPUT -p ipv6-icmp -m set --match-set keepalived_if6 dst,src -m icmp6 --icmpv6-type 135 -j ACCEPT
--A INPUT -p ipv6-icmp -m set --match-set keepalived_if6 dst,src -m icmp6 --icmpv6-type 136 -j ACCEPT
--A INPUT -m set --match-set keepalived_if6 dst,src -j DROP
--A INPUT -p ipv6-icmp -m set --match-set keepalived6 dst -m icmp6 --icmpv6-type 135 -j ACCEPT
--A INPUT -p ipv6-icmp -m set --match-set keepalived6 dst -m icmp6 --icmpv6-type 136 -j ACCEPT
--A INPUT -m set --match-set keepalived6 dst -j DROP
--A OUTPUT -p ipv6-icmp -m set --match-set keepalived_mld dst,dst -m icmp6 --icmpv6-type 143 -j DROP
--A OUTPUT -p ipv6-icmp -m set --match-set keepalived_mld dst,dst -m icmp6 --icmpv6-type 131 -j DROP
--A OUTPUT -p ipv6-icmp -m set --match-set keepalived_nd src,dst -m icmp6 --icmpv6-type 136 -j DROP
--A OUTPUT -p ipv6-icmp -m set --match-set keepalived_if6 src,dst -m icmp6 --icmpv6-type 135 -j ACCEPT
--A OUTPUT -p ipv6-icmp -m set --match-set keepalived_if6 src,dst -m icmp6 --icmpv6-type 136 -j ACCEPT
--A OUTPUT -m set --match-set keepalived_if6 src,dst -j DROP
--A OUTPUT -p ipv6-icmp -m set --match-set keepalived6 src -m icmp6 --icmpv6-type 135 -j ACCEPT
--A OUTPUT -p ipv6-icmp -m set --match-set keepalived6 src -m icmp6 --icmpv6-type 136 -j ACCEPT
--A OUTPUT -m set --match-set keepalived6 src -j DROP
-add keepalived6 2001:db8::100
-add keepalived_if6 fe80::100,vrrp.51
-add keepalived_mld ::/0,vrrp.51
-add keepalived_nd fe80::a,vrrp.51
-create keepalived6 hash:ip family inet6
-create keepalived_if6 hash:net,iface family inet6
-create keepalived_mld hash:net,iface family inet6
-create keepalived_nd hash:net,iface family inet6",
-    );
-    lab.stop();
-    lab.wait("");
+    let cases = ["addresses", "sets-vmac6", "vmac4", "sets-vmac4", "vmac6"];
+    std::thread::scope(|scope| {
+        for name in cases {
+            scope.spawn(move || {
+                let mut lab = Lab::start(name, true, &recorded(&format!("{name}.conf")));
+                lab.wait(&recorded(&format!("{name}.txt")));
+                lab.stop();
+                lab.wait("");
+            });
+        }
+    });
 }
 
 #[test]
@@ -222,7 +176,7 @@ fn lab_a_front_end_of_nf_tables_is_not_used() {
     if !ready("lab_a_front_end_of_nf_tables_is_not_used") {
         return;
     }
-    let mut lab = Lab::start("nft", false, &conf("vrrp_iptables", V4));
+    let mut lab = Lab::start("nft", false, &recorded("sets-vmac4.conf"));
     let end = Instant::now() + LIMIT;
     while !lab
         .router
