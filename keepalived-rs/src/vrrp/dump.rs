@@ -153,12 +153,7 @@ impl Sources<'_> {
             sockets: ids(self.router.sockets().len())
                 .map(|n| self.socket(SocketId(n)))
                 .collect(),
-            interfaces: self
-                .kernel
-                .interfaces
-                .iter()
-                .map(|l| self.interface(l, &clock))
-                .collect(),
+            interfaces: self.interfaces(&clock),
             static_addresses: self.statics(),
             scripts: self.tracking.scripts_now(),
             track_files: self.tracking.files_now(),
@@ -298,6 +293,23 @@ impl Sources<'_> {
         }
     }
 
+    /// Those that exist, in the kernel's order, then those that are waited for: ours last.
+    fn interfaces(&self, clock: &Clock) -> Vec<InterfaceNow> {
+        let here = self.kernel.interfaces.iter();
+        let mut all: Vec<_> = here.map(|l| self.interface(l, clock)).collect();
+        let config = &self.router.config().interfaces;
+        for ours in [false, true] {
+            let missing = config
+                .iter()
+                .filter(|i| i.ours == ours && self.kernel.interfaces.by_name(&i.name).is_none());
+            all.extend(missing.map(|i| InterfaceNow {
+                name: i.name.to_string(),
+                ..InterfaceNow::default()
+            }));
+        }
+        all
+    }
+
     fn interface(&self, link: &Link, clock: &Clock) -> InterfaceNow {
         let interfaces: &Interfaces = &self.kernel.interfaces;
         let (v4, v6) = interfaces.addresses(link.index);
@@ -379,7 +391,9 @@ impl Sources<'_> {
     /// The interface below one that we made.
     fn base_name(&self, id: IfId) -> Option<String> {
         let interfaces = &self.kernel.interfaces;
-        let link = interfaces.link(id)?;
+        let Some(link) = interfaces.link(id) else {
+            return self.vmacs.base_of(interfaces.name(id)?).map(str::to_owned);
+        };
         let below = link.base().filter(|_| link.kind.is_mac_or_ip_vlan())?;
         Some(interfaces.by_index(below)?.name.to_string())
     }

@@ -359,6 +359,8 @@ fn interface(out: &mut String, i: &VrrpInstance, now: &InstanceNow) {
         line!(out, "     Interface group {group}");
     }
     match (above, i.vmac_name()) {
+        // One that was never made is an interface like any other.
+        (Some(_), Some(name)) if !now.vmac_up => line!(out, "   Interface = {name}"),
         (Some(kind), Some(name)) => {
             let base = if i.vmac_xmit_base {
                 ", xmit base i/f"

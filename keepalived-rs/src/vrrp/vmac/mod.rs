@@ -401,6 +401,12 @@ impl Vmacs {
         std::mem::take(&mut self.news)
     }
 
+    /// The interface that one of ours is to stand on, also while it is not there.
+    pub fn base_of(&self, name: &str) -> Option<&str> {
+        let entry = self.entries.iter().find(|e| *e.wanted.name == *name)?;
+        Some(&entry.wanted.base)
+    }
+
     /// Names of those that exist.
     pub fn names(&self) -> Vec<Box<str>> {
         let there = self.entries.iter().filter(|e| e.index.is_some());
