@@ -8,6 +8,8 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
+pub mod verdict;
+
 /// A checker of the configuration: its place among all checkers, in the order of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckerId(pub u32);

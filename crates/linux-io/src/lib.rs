@@ -9,6 +9,7 @@
 
 pub mod announce;
 pub mod anon_fd;
+pub mod check_sock;
 pub mod epoll;
 pub mod file_system;
 pub mod genl_sock;

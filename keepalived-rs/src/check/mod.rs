@@ -7,3 +7,5 @@
 
 pub mod group_marks;
 pub mod ipvs;
+#[cfg(feature = "lvs")]
+pub mod probe;

@@ -6,5 +6,7 @@ pub mod dump;
 pub mod errno;
 pub mod life;
 pub mod log;
+#[cfg(feature = "lvs")]
+pub mod probe;
 pub mod usage;
 pub mod version;

@@ -1,0 +1,254 @@
+//! Log lines about single runs of checkers. Which of them are said, and when, is the checker's business.
+//!
+//! A service is named as `[192.0.2.1]:tcp:80` (real and virtual servers) or `[192.0.2.1]:80` (where a checker connects to).
+
+use std::io;
+use std::net::SocketAddr;
+
+use checker_proto::verdict::{
+    DnsFailure, Failure, Obstacle, PingFailure, ScriptFailure, SmtpFailure, TcpFailure, UdpFailure,
+    WebFailure, WebProof,
+};
+use conf_parsers::keepalived::model::check::CheckKind;
+use daemon_rt::log::Priority;
+
+use super::errno::sentence;
+
+/// The services that a line may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The real server, `[192.0.2.1]:tcp:80`.
+    pub real_server: &'a str,
+    /// The virtual server, as it is shown elsewhere.
+    pub virtual_server: &'a str,
+    /// The real server's address and port.
+    pub address: SocketAddr,
+    /// Where the checker connects to.
+    pub target: SocketAddr,
+}
+
+/// `[192.0.2.1]:80`
+pub fn pair(address: SocketAddr) -> String {
+    format!("[{}]:{}", address.ip(), address.port())
+}
+
+/// What is said of a failure: of every one with `log_all_failures`, of the last before the server is taken out by some
+/// checkers. `None`: nothing.
+///
+/// That of `DNS_CHECK` lacks ` after N retries`, which is added when it is the last; that of `MISC_CHECK` is
+/// [`script_failure`]'s.
+pub fn failure(failure: Failure, names: &Names<'_>) -> Option<String> {
+    let Names {
+        real_server,
+        virtual_server,
+        ..
+    } = names;
+    Some(match failure {
+        Failure::Tcp(TcpFailure::Timeout) => format!("TCP connection to {real_server} timeout."),
+        Failure::Tcp(TcpFailure::Failed) => format!("TCP connection to {real_server} failed."),
+        Failure::Web(why) => format!("{} server {real_server}.", web(why)),
+        Failure::Smtp(why) => format!("SMTP_CHECK {}", smtp(why, names)),
+        Failure::Dns(why) => dns(real_server, &dns_reason(why, names)),
+        Failure::Udp(UdpFailure::Failed) => format!("UDP connection to {real_server} failed."),
+        Failure::Udp(UdpFailure::Mismatch) => {
+            format!("UDP check to {real_server} reply data mismatch.")
+        }
+        Failure::Ping(PingFailure::Timeout) => {
+            format!("ICMP connection to address {real_server} timeout.")
+        }
+        Failure::Ping(PingFailure::Failed) => {
+            format!("ICMP connection to {real_server} of {virtual_server} failed.")
+        }
+        Failure::Tcp(TcpFailure::NoRoute)
+        | Failure::Udp(UdpFailure::Send)
+        | Failure::Ping(PingFailure::Send)
+        | Failure::Script(_) => return None,
+    })
+}
+
+/// What `genhash` prints, and the beginning of the log line.
+pub const fn web(why: WebFailure) -> &'static str {
+    match why {
+        WebFailure::Unreachable => "HTTP/SSL_CHECK - network unreachable",
+        WebFailure::Connecting => "Error connecting",
+        WebFailure::ConnectTimeout => "Timeout connecting",
+        WebFailure::ConnectFailed => "Connection failed",
+        WebFailure::Handshake => "SSL handshake/communication error connecting to",
+        WebFailure::Send => "Cannot send get request to",
+        WebFailure::FirstReadTimeout => "Timeout WEB read",
+        WebFailure::ReadTimeout => "Timeout HTTP read",
+        WebFailure::TlsReadTimeout => "Timeout SSL read",
+        WebFailure::Read => "Read error with",
+        WebFailure::TlsRead => "SSL read error from",
+        // With two blanks in the log line.
+        WebFailure::NoData => "Read, no data received from ",
+        WebFailure::Status => "HTTP status code error to",
+        WebFailure::Digest => "MD5 digest error to",
+        WebFailure::Regex => "Regex match failed",
+    }
+}
+
+/// A page is right, after the server was down.
+pub fn web_success(proof: WebProof, real_server: &str, path: &str) -> String {
+    let what = match proof {
+        WebProof::Status => "HTTP status code",
+        WebProof::Digest => "MD5 digest",
+        WebProof::Regex => "Regex match",
+    };
+    format!("{what} success to {real_server} url({path})")
+}
+
+/// The reason of an SMTP failure, for the log line and for the mail.
+pub fn smtp(why: SmtpFailure, names: &Names<'_>) -> String {
+    let what = match why {
+        SmtpFailure::Unreachable => {
+            return format!(
+                "Network unreachable for server {} - real server {}",
+                names.target.ip(),
+                pair(names.address)
+            );
+        }
+        SmtpFailure::Connecting => "Error connecting to server",
+        SmtpFailure::ConnectTimeout => "Connection timeout to server",
+        SmtpFailure::ConnectFailed => "Could not connect to server",
+        SmtpFailure::ReadTimeout => "Read timeout from server",
+        SmtpFailure::Read => "Read failure from server",
+        SmtpFailure::WriteTimeout => "Write timeout to server",
+        SmtpFailure::Write => "Write failure to server",
+        SmtpFailure::Banner => "Bad greeting banner from server",
+        SmtpFailure::Helo => "Bad HELO response from server",
+    };
+    format!("{what} {}", pair(names.target))
+}
+
+/// A line of a DNS checker.
+pub fn dns(real_server: &str, what: &str) -> String {
+    format!("DNS_CHECK ({real_server}) {what}")
+}
+
+fn dns_reason(why: DnsFailure, names: &Names<'_>) -> String {
+    match why {
+        DnsFailure::Unreachable => format!("network unreachable for {}", pair(names.target)),
+        DnsFailure::WriteTimeout => "write timeout to socket.".to_owned(),
+        DnsFailure::Write => "failed to write socket.".to_owned(),
+        DnsFailure::ShortWrite => "failed to write all of the datagram.".to_owned(),
+        DnsFailure::ReadTimeout => "read timeout from socket".to_owned(),
+        DnsFailure::Read(number) => {
+            format!("failed to read socket; errno {number} ({})", error(number))
+        }
+        DnsFailure::Code(code) => format!("read error occurred. (rcode = {code})"),
+    }
+}
+
+/// How a script failed: the word, and what stands in brackets behind it.
+pub fn script_failure(why: ScriptFailure) -> (&'static str, Option<String>) {
+    match why {
+        ScriptFailure::TimedOut => ("timed out", None),
+        ScriptFailure::Exited(status) => ("failed", Some(format!("exited with status {status}"))),
+        ScriptFailure::Signal(signal) => ("failed", Some(format!("due to signal {signal}"))),
+        ScriptFailure::Lost => ("failed", None),
+    }
+}
+
+/// The lines about a run that could not begin.
+pub fn obstacle(
+    kind: &CheckKind,
+    obstacle: Obstacle,
+    names: &Names<'_>,
+    device: &str,
+) -> Vec<(Priority, String)> {
+    let first = match obstacle {
+        Obstacle::Mark(mark, number) => Some((
+            Priority::Err,
+            format!("Error setting fwmark {mark} to socket: {}", error(number)),
+        )),
+        Obstacle::Device(number) => Some((
+            Priority::Info,
+            format!("Checker can't bind to device {device}: {}", error(number)),
+        )),
+        Obstacle::Bind(number) => Some((
+            Priority::Info,
+            format!("Checker bind failed: {}", error(number)),
+        )),
+        Obstacle::Socket(_) | Obstacle::Connect(_) | Obstacle::Script(_) => None,
+    };
+    let no_socket = matches!(obstacle, Obstacle::Socket(_));
+    let then = match (kind, no_socket) {
+        (CheckKind::Tcp, true) => "TCP connect fail to create socket. Rescheduling.",
+        (CheckKind::Tcp, false) => "TCP socket bind failed. Rescheduling.",
+        (CheckKind::Http(_), true) => "WEB connection fail to create socket. Rescheduling.",
+        (CheckKind::Http(_), false) => "WEB socket bind failed. Rescheduling",
+        (CheckKind::Smtp { .. }, true) => {
+            "SMTP_CHECK connection failed to create socket. Rescheduling."
+        }
+        (CheckKind::Smtp { .. }, false) => "SMTP_CHECK socket bind failed. Rescheduling.",
+        (CheckKind::Dns { .. }, true) => "failed to create socket. Rescheduling.",
+        (CheckKind::Dns { .. }, false) => "UDP socket bind failed. Rescheduling.",
+        (CheckKind::Udp(_), _) => "UDP connect fail to create socket. Rescheduling.",
+        (CheckKind::Ping, _) if names.target.is_ipv4() => {
+            "ICMP connect fail to create socket. Rescheduling."
+        }
+        (CheckKind::Ping, _) => "ICMPv6 connect fail to create socket. Rescheduling.",
+        (CheckKind::Misc { .. } | CheckKind::Bfd { .. }, _) => "",
+    };
+    let then = match kind {
+        CheckKind::Dns { .. } => dns(names.real_server, then),
+        _ => then.to_owned(),
+    };
+    let then = (!then.is_empty()).then_some((Priority::Info, then));
+    first.into_iter().chain(then).collect()
+}
+
+fn error(number: i32) -> String {
+    sentence(&io::Error::from_raw_os_error(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: Names<'_> = Names {
+        real_server: "[192.0.2.1]:tcp:80",
+        virtual_server: "[198.51.100.1]:tcp:80",
+        address: SocketAddr::new(
+            std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
+            80,
+        ),
+        target: SocketAddr::new(
+            std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)),
+            25,
+        ),
+    };
+
+    #[test]
+    fn lines_as_the_original_says_them() {
+        let line = |why| failure(why, &NAMES);
+        assert_eq!(
+            line(Failure::Web(WebFailure::NoData)).as_deref(),
+            Some("Read, no data received from  server [192.0.2.1]:tcp:80.")
+        );
+        assert_eq!(
+            line(Failure::Dns(DnsFailure::Read(111))).as_deref(),
+            Some(
+                "DNS_CHECK ([192.0.2.1]:tcp:80) failed to read socket; errno 111 (Connection refused)"
+            )
+        );
+        assert_eq!(
+            line(Failure::Smtp(SmtpFailure::Unreachable)).as_deref(),
+            Some(
+                "SMTP_CHECK Network unreachable for server 192.0.2.2 - real server [192.0.2.1]:80"
+            )
+        );
+        assert_eq!(
+            line(Failure::Smtp(SmtpFailure::Helo)).as_deref(),
+            Some("SMTP_CHECK Bad HELO response from server [192.0.2.2]:25")
+        );
+        assert_eq!(line(Failure::Udp(UdpFailure::Send)), None);
+        let lines = obstacle(&CheckKind::Tcp, Obstacle::Bind(99), &NAMES, "");
+        assert_eq!(
+            lines[0].1,
+            "Checker bind failed: Cannot assign requested address"
+        );
+        assert_eq!(lines[1].1, "TCP socket bind failed. Rescheduling.");
+    }
+}
