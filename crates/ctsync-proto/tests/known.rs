@@ -59,7 +59,14 @@ fn commit(config: Config, ours: &Conntrack, peer: &Conntrack, stubborn: bool) ->
     assert_eq!(committed.mark(), peer.mark());
     n.requests
         .iter()
-        .map(|m| (m[4], u16::from_ne_bytes([m[6], m[7]]) & 0x600))
+        .map(|m| {
+            let [_, _, _, _, t0, t1, f0, f1, ..] = m[..] else {
+                panic!("no header: {m:?}")
+            };
+            // Subsystem in the upper half, the message in the lower.
+            let [_, kind] = u16::from_ne_bytes([t0, t1]).to_be_bytes();
+            (kind, u16::from_ne_bytes([f0, f1]) & 0x600)
+        })
         .collect()
 }
 

@@ -178,6 +178,8 @@ pub(crate) fn prepare(target: &Target) -> Result<Toolchain> {
         out.set("QEMU_LD_PREFIX", &libraries);
         // Tests of what the emulator has not (nfnetlink, generic netlink) look at this and say that they are left out.
         out.set("EMULATED", target.triple);
+        // Enough to show that the byte order makes no difference; the thousands run on the machine itself.
+        out.set("VRRP_SIM_COUNT", "300");
     }
     Ok(out)
 }
