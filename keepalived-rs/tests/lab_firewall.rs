@@ -312,3 +312,43 @@ fn lab_groups_have_marks() {
          }\n"
     );
 }
+
+/// Many routers that take over together: one transaction for all of them, and one when they let go.
+#[test]
+fn lab_many_instances_share_transactions() {
+    if !need::root("lab_many_instances_share_transactions") {
+        return;
+    }
+    let mut lab = Lab::new("many");
+    let mut conf = "global_defs {\n router_id a\n}\n".to_owned();
+    for vrid in 1..=40 {
+        conf += &format!(
+            "vrrp_instance VI_{vrid} {{\n state BACKUP\n interface eth0\n version 3\n virtual_router_id {vrid}\n priority 150\n advert_int 0.3\n no_accept\n virtual_ipaddress {{\n 192.0.2.{}/24\n }}\n}}\n",
+            100 + vrid
+        );
+    }
+    conf += "vrrp_sync_group G {\n group {\n";
+    for vrid in 1..=40 {
+        conf += &format!(" VI_{vrid}\n");
+    }
+    conf += " }\n}\n";
+    lab.configure(&conf);
+    let monitor = lab
+        .router
+        .spawn("monitor.log", &["nft", "monitor"])
+        .unwrap();
+    lab.start(&programs());
+    let end = Instant::now() + LIMIT;
+    while !lab.rules().contains("192.0.2.140") {
+        assert!(Instant::now() < end, "{}", lab.log());
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    lab.stop();
+    assert_eq!(lab.rules(), "");
+    drop(monitor);
+    let told = fs::read_to_string(lab.router.dir().join("monitor.log")).unwrap();
+    let created = told.matches("create element").count();
+    let transactions = told.matches("# new generation").count();
+    assert_eq!(created, 40, "{told}");
+    assert!(transactions < 20, "{transactions} transactions\n{told}");
+}

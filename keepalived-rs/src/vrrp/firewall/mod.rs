@@ -122,6 +122,10 @@ pub struct Firewall {
     /// What each instance holds, by its name: numbers of instances change at a reload.
     held: BTreeMap<Box<str>, Vec<Blocked>>,
     vmacs: Vec<(Vec<Family>, Vmac)>,
+    /// What is to be dropped from the next [`Firewall::flush_new`] on.
+    new: Vec<Blocked>,
+    /// What is to be let through from the next [`Firewall::flush_gone`] on.
+    gone: Vec<Blocked>,
 }
 
 impl Firewall {
@@ -137,6 +141,8 @@ impl Firewall {
             iptables: Choice::new(global),
             held: BTreeMap::new(),
             vmacs: Vec::new(),
+            new: Vec::new(),
+            gone: Vec::new(),
         }
     }
 
@@ -150,7 +156,8 @@ impl Firewall {
         }
     }
 
-    /// From now on the instance's packets from and to `wanted`, and no others, are dropped.
+    /// The instance's packets from and to `wanted`, and no others, are to be dropped. Many instances that become master at once
+    /// make one transaction: [`Firewall::flush_new`] before their addresses are there, [`Firewall::flush_gone`] after they have gone.
     pub fn block(&mut self, instance: &str, wanted: Vec<Blocked>) {
         let held = self.held.remove(instance).unwrap_or_default();
         let without = |all: &[Blocked], others: &[Blocked]| -> Vec<Blocked> {
@@ -159,17 +166,47 @@ impl Firewall {
                 .cloned()
                 .collect()
         };
-        let (gone, new) = (without(&held, &wanted), without(&wanted, &held));
-        self.choose();
-        if let Some(nft) = &mut self.nft {
-            nft.change(&gone, &new);
+        for new in without(&wanted, &held) {
+            match self.gone.iter().position(|b| *b == new) {
+                Some(at) => drop(self.gone.remove(at)),
+                None => self.new.push(new),
+            }
         }
-        #[cfg(feature = "iptables")]
-        if let Choice::Yes(iptables) = &mut self.iptables {
-            iptables.change(&gone, &new);
+        for gone in without(&held, &wanted) {
+            match self.new.iter().position(|b| *b == gone) {
+                Some(at) => drop(self.new.remove(at)),
+                None => self.gone.push(gone),
+            }
         }
         if !wanted.is_empty() {
             self.held.insert(instance.into(), wanted);
+        }
+    }
+
+    /// Drops packets of what was told to [`Firewall::block`].
+    pub fn flush_new(&mut self) {
+        let new = std::mem::take(&mut self.new);
+        if !new.is_empty() {
+            self.change(&[], &new);
+        }
+    }
+
+    /// Lets packets through that are no longer to be dropped.
+    pub fn flush_gone(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        if !gone.is_empty() {
+            self.change(&gone, &[]);
+        }
+    }
+
+    fn change(&mut self, gone: &[Blocked], new: &[Blocked]) {
+        self.choose();
+        if let Some(nft) = &mut self.nft {
+            nft.change(gone, new);
+        }
+        #[cfg(feature = "iptables")]
+        if let Choice::Yes(iptables) = &mut self.iptables {
+            iptables.change(gone, new);
         }
     }
 
@@ -225,6 +262,8 @@ impl Firewall {
     pub fn close(&mut self) {
         self.held.clear();
         self.vmacs.clear();
+        self.new.clear();
+        self.flush_gone();
         if let Some(nft) = &mut self.nft {
             nft.close();
         }

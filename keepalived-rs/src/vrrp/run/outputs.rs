@@ -68,9 +68,18 @@ impl Child<'_> {
     /// Carries out what is queued: adverts first, so that the old master lets go, then the kernel, then the neighbours: they ask back,
     /// and the address must be there.
     pub(super) fn settle(&mut self) {
+        self.settle_objects();
+        self.firewall.flush_gone();
+    }
+
+    /// The same, but packets to addresses that have gone may be dropped for a while yet: it does no harm, and many instances
+    /// that let go make one transaction.
+    fn settle_objects(&mut self) {
         let lanes = &self.lanes;
         self.sockets
             .flush(|id| lanes.get(id.index()).map_or("", |lane| &lane.name));
+        // An address that is not accepted must not be there without its entry.
+        self.firewall.flush_new();
         self.kernel.flush(&mut self.refused);
         if let Some(announcer) = &mut self.announcer {
             announcer.flush();
@@ -83,7 +92,7 @@ impl Child<'_> {
                 // In one turn an instance's advert comes before its addresses, so what is queued belongs to others and can
                 // go in one batch; but who gives up for good does so after its addresses are gone.
                 if advert.priority == 0 || self.kernel.queued() >= OBJECTS_AT_ONCE {
-                    self.settle();
+                    self.settle_objects();
                 }
                 let Some(lane) = self.lanes.get(advert.instance.index()) else {
                     return;
@@ -99,7 +108,11 @@ impl Child<'_> {
                 }
             }
             Output::Remove { object, leftover } => self.kernel.remove(object, leftover),
-            Output::Replace { old, new } => self.kernel.replace(old, new, &mut self.refused),
+            Output::Replace { old, new } => {
+                // It carries out what is queued.
+                self.firewall.flush_new();
+                self.kernel.replace(old, new, &mut self.refused);
+            }
             Output::Announce { interface, address } => {
                 if let (Some(announcer), Some(link)) =
                     (&mut self.announcer, self.kernel.interfaces.link(interface))
@@ -114,11 +127,7 @@ impl Child<'_> {
                 }
             }
             Output::FirewallAdd(id) => self.block(id),
-            Output::FirewallRemove(id) => {
-                // Until the addresses are gone nobody may reach them.
-                self.settle();
-                self.unblock(id);
-            }
+            Output::FirewallRemove(id) => self.unblock(id),
             Output::Notify(event) => {
                 if self.notifier.tells(&event) {
                     self.settle();
