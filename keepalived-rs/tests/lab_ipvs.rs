@@ -86,6 +86,7 @@ fn uml_the_tables_are_the_originals() {
 
     meddled_tables_are_put_right(&mut ipvs, &mut table, &wanted);
     stop_daemons(&mut ipvs, &model);
+    follow_vrrp(&mut ipvs, &model);
     for entries in &wanted {
         let changes = table.change(entries, &[]);
         ipvs.apply(&changes);
@@ -146,6 +147,17 @@ fn start_daemons(ipvs: &mut Ipvs, model: &Model) {
          backup sync daemon (mcast=eth0, syncid=7, maxlen=1400, group=224.0.0.99, port=8850, ttl=3)\n"
     );
     assert_eq!(ipvs.daemons().len(), 2);
+}
+
+/// A VRRP instance becomes master, backup and master again.
+fn follow_vrrp(ipvs: &mut Ipvs, model: &Model) {
+    let written = &model.global.lvs_sync_daemon;
+    for state in [SyncState::Master, SyncState::Backup, SyncState::Master] {
+        ipvs.follow(written, 7, state);
+        let running: Vec<SyncState> = ipvs.daemons().iter().map(|d| d.state).collect();
+        assert_eq!(running, [state]);
+    }
+    ipvs.stop_daemon(SyncState::Master, 7, false);
 }
 
 fn stop_daemons(ipvs: &mut Ipvs, model: &Model) {

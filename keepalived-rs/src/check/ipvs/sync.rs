@@ -43,6 +43,19 @@ impl Ipvs {
         self.daemon_command(&mut batch, Call::StopDaemon, quiet);
     }
 
+    /// The VRRP instance that decides has become master, or backup: the other side's daemon stops, this one's starts. In the
+    /// original the VRRP process does this.
+    pub fn follow(&mut self, written: &LvsSyncDaemon, id: u32, state: SyncState) {
+        let other = match state {
+            SyncState::Master => SyncState::Backup,
+            SyncState::Backup => SyncState::Master,
+        };
+        if let Some(daemon) = sync_daemon(written, id, state) {
+            self.stop_daemon(other, id, false);
+            self.start_daemon(&daemon, false);
+        }
+    }
+
     fn daemon_command(&mut self, batch: &mut Batch, call: Call, quiet: bool) {
         if quiet {
             // Stopping what may not run: whatever the answer, it does not.
