@@ -57,6 +57,10 @@ fn all(steps: &mut Steps) -> Result<()> {
         println!("{} tests skipped\n{list}", list.lines().count());
         result
     })?;
+    steps.step("tests with iptables", || {
+        let words = "test -p keepalived-rs --locked --features iptables --test lab_iptables";
+        run_command(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
+    })?;
     steps.step("release build", || {
         run_command(&mut cargo(&[
             "build",
