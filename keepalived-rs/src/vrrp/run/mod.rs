@@ -11,7 +11,7 @@
 //! timers know milliseconds.
 //!
 //! [`outputs`] what the core says is done; [`events`] what happened goes in; [`reload`] configurations; [`statics`] what belongs
-//! to no instance; [`buffers`] sizes.
+//! to no instance; [`mod@buffers`] sizes.
 
 mod buffers;
 mod events;
