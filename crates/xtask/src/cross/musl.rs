@@ -49,9 +49,19 @@ int _dl_find_object(void *pc, struct found *found)
 }
 ";
 
+/// What the unwinder calls if it is there, and it takes for granted that it is. In a static program nothing else would bring it.
+const UNWINDER_WANTS: [&str; 6] = [
+    "pthread_once",
+    "pthread_key_create",
+    "pthread_getspecific",
+    "pthread_setspecific",
+    "pthread_mutex_lock",
+    "pthread_mutex_unlock",
+];
+
 /// How gcc compiles and links against the library in `@`.
 const SPECS: &str = "%rename cpp_options gcc_cpp_options\n\n%rename link gcc_link\n\n\
-*link:\n%(gcc_link) %{!static:%{!static-pie:%{!shared:-dynamic-linker /lib/LOADER}}}\n\n\
+*link:\n%(gcc_link) %{static|static-pie:UNWINDER} %{!static:%{!static-pie:%{!shared:-dynamic-linker /lib/LOADER}}}\n\n\
 *cpp_options:\n-nostdinc -isystem @/include -isystem include%s %(gcc_cpp_options)\n\n\
 *cc1:\n%(cc1_cpu) -nostdinc -isystem @/include -isystem include%s\n\n\
 *link_libgcc:\n-L@/lib\n\n\
@@ -76,8 +86,10 @@ pub(super) fn prepare(
         .find(|name| name.starts_with("ld-musl-"))
         .ok_or("musl has no dynamic loader")?;
     let specs = library.join("gcc.specs");
+    let wanted = UNWINDER_WANTS.map(|name| format!("-u {name}")).join(" ");
     let text = SPECS
         .replace('@', &library.display().to_string())
+        .replace("UNWINDER", &wanted)
         .replace("LOADER", &loader);
     write(&specs, &text)?;
     let linker = place.script(
