@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
+pub mod dialogue;
 pub mod verdict;
 
 /// A checker of the configuration: its place among all checkers, in the order of the text.

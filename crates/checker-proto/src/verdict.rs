@@ -195,4 +195,10 @@ pub enum Obstacle {
     Connect(i32),
     /// The script can not be started.
     Script(i32),
+    /// `SSL_GET` in a program without TLS.
+    NoTls,
+    /// `regex` in a program without regular expressions.
+    NoRegex,
+    /// A `regex` that the library does not take.
+    BadRegex,
 }

@@ -298,6 +298,17 @@ impl<T: Clone> Scripts<T> {
         overdue
     }
 
+    /// Signals the scripts that were started for that, and forgets them: their end will be told to nobody.
+    pub fn forget(&mut self, which: impl Fn(&T) -> bool, signal: Signal) {
+        self.running.retain(|script| {
+            let forget = which(&script.token);
+            if forget {
+                let _ = killpg(script.pid, signal);
+            }
+            !forget
+        });
+    }
+
     /// Tells every script to end, and sets what is left of their time: for a daemon that stops.
     pub fn end_all(&mut self, signal: Signal, until: Instant) {
         for script in &mut self.running {

@@ -5,14 +5,17 @@
 use std::io;
 use std::net::SocketAddr;
 
+use checker_proto::dialogue::icmp_echo::Wrong;
 use checker_proto::verdict::{
     DnsFailure, Failure, Obstacle, PingFailure, ScriptFailure, SmtpFailure, TcpFailure, UdpFailure,
     WebFailure, WebProof,
 };
-use conf_parsers::keepalived::model::check::CheckKind;
+use conf_parsers::keepalived::model::check::{CheckKind, Url};
 use daemon_rt::log::Priority;
+use net_types::Family;
 
 use super::errno::sentence;
+use crate::check::probe::{Notice, PingNotice};
 
 /// The services that a line may name.
 #[derive(Clone, Copy, Debug)]
@@ -170,8 +173,28 @@ pub fn obstacle(
             Priority::Info,
             format!("Checker bind failed: {}", error(number)),
         )),
-        Obstacle::Socket(_) | Obstacle::Connect(_) | Obstacle::Script(_) => None,
+        Obstacle::NoTls => Some((
+            Priority::Err,
+            format!(
+                "SSL_GET for {} is not run: this keepalived was built without TLS",
+                names.real_server
+            ),
+        )),
+        Obstacle::NoRegex => Some((
+            Priority::Err,
+            format!(
+                "regex for {} is not looked for: this keepalived was built without regular expressions",
+                names.real_server
+            ),
+        )),
+        _ => None,
     };
+    if matches!(
+        obstacle,
+        Obstacle::NoTls | Obstacle::NoRegex | Obstacle::BadRegex
+    ) {
+        return first.into_iter().collect();
+    }
     let no_socket = matches!(obstacle, Obstacle::Socket(_));
     let then = match (kind, no_socket) {
         (CheckKind::Tcp, true) => "TCP connect fail to create socket. Rescheduling.",
@@ -197,6 +220,66 @@ pub fn obstacle(
     };
     let then = (!then.is_empty()).then_some((Priority::Info, then));
     first.into_iter().chain(then).collect()
+}
+
+/// A line that does not hang on the verdict. `urls`: those of the checker, for what concerns one of them.
+pub fn notice(notice: &Notice, names: &Names<'_>, urls: &[Url]) -> (Priority, String) {
+    let line = match notice {
+        Notice::Length(url, lengths) => {
+            let url = urls.get(*url);
+            let host = url.and_then(|url| url.virtualhost.as_deref());
+            let path = url.and_then(|url| url.path.as_ref());
+            let (stated, came) = lengths.unwrap_or_default();
+            format!(
+                "http_check for RS {} VS {} url {}{}: content_length ({stated}) does not match received bytes ({came})",
+                names.real_server,
+                names.virtual_server,
+                host.unwrap_or_default(),
+                path.map_or("", |path| &*path.value)
+            )
+        }
+        Notice::Regex(text) => text.clone(),
+        Notice::Tls(_, error) => error.text.clone(),
+        Notice::SmtpOverflow => format!(
+            "SMTP_CHECK Buffer overflow reading from server {}. Increase SMTP_BUFF_MAX in check_smtp.h",
+            pair(names.target)
+        ),
+        Notice::Ping(family, what) => ping(*family, *what),
+        Notice::NotExecuted(path, number) => {
+            let line = format!(
+                "Error exec-ing command '{path}', error {number}: {}",
+                error(*number)
+            );
+            return (Priority::Alert, line);
+        }
+        Notice::NotRun(line) => return (Priority::Alert, line.clone()),
+        Notice::Unkillable(pid) => {
+            format!("Child (PID {}) failed to terminate after kill", pid.get())
+        }
+    };
+    (Priority::Info, line)
+}
+
+fn ping(family: Family, what: PingNotice) -> String {
+    let icmp = match family {
+        Family::V4 => "ICMP",
+        Family::V6 => "ICMPv6",
+    };
+    match what {
+        PingNotice::NotSent(_) if family == Family::V4 => "send ICMP packet fail".to_owned(),
+        PingNotice::NotSent(number) => format!("send ICMPv6 packet fail - errno {number}"),
+        PingNotice::NotReceived => format!("recv {icmp} packet error"),
+        PingNotice::Unexpected => "unexpected ping check receive packet".to_owned(),
+        PingNotice::Wrong(_, Wrong::Short(length)) => {
+            format!("Error, got short {icmp} packet, {length} bytes")
+        }
+        PingNotice::Wrong(_, Wrong::Type(kind)) => {
+            format!("Got {icmp} packet with type 0x{kind:x}")
+        }
+        PingNotice::Wrong(wanted, Wrong::Sequence(came)) => {
+            format!("Ping reply expected seq no {wanted}, received {came}")
+        }
+    }
 }
 
 fn error(number: i32) -> String {

@@ -11,7 +11,22 @@
 //! Answers to: keepalived 2.3.3 check/check_*.c, core/layer4.c.
 
 mod deadlines;
+mod dns;
+mod fetch;
+mod http;
+mod patience;
+mod ping;
+#[cfg(not(feature = "regex"))]
+#[path = "regex_absent.rs"]
+mod regex;
+mod smtp;
 mod tcp;
+#[cfg(test)]
+mod tests;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
+mod tls;
+mod udp;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,23 +35,34 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use checker_proto::CheckerId;
-use checker_proto::verdict::{Failure, Obstacle, Success, Verdict};
+use checker_proto::dialogue::icmp_echo::Wrong;
+use checker_proto::verdict::{Failure, Obstacle, ScriptFailure, Success, Verdict};
 use conf_parsers::keepalived::model::check::{CheckKind, Checker, Connection};
 use conf_parsers::keepalived::model::lvs::{CONNECT_TIMEOUT_DEFAULT, Ssl};
+use conf_parsers::keepalived::model::script::Script;
+use daemon_rt::script::{Command, Overdue, Scripts};
 use linux_io::check_sock::{Refused, Target};
 use linux_io::epoll::{ReadSet, Wait};
-use net_types::{Duration, Instant};
+use linux_io::process::{Exit, Pid};
+use linux_io::signal::Signal;
+use net_types::{Duration, Family, Instant};
 
 use deadlines::Deadlines;
+use patience::Patience;
+pub use tls::TlsError;
 
 /// How often one call looks whether more has come: the loop has other things to do.
 const ROUNDS: usize = 16;
+/// No process can be had now.
+const EAGAIN: i32 = 11;
 
 /// What all checks share.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// The `SSL` block.
     pub ssl: Option<Ssl>,
+    /// Where the numbers of DNS questions begin: random.
+    pub seed: u64,
 }
 
 /// What to check: a checker of the configuration and what it takes from the servers it stands in.
@@ -95,7 +121,38 @@ impl CheckSpec<'_> {
 
 /// Something for the log that does not hang on the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {}
+pub enum Notice {
+    /// The page of that url has the stated and the received length, which differ; `None` when they do not. Told to the outside
+    /// only when they differ in another way than the last time.
+    Length(usize, Option<(u64, u64)>),
+    /// A regular expression has a problem.
+    Regex(String),
+    /// TLS with the server of that url has a problem. Told to the outside only when it is another one than the last time.
+    Tls(usize, TlsError),
+    /// A mail server's line is too long.
+    SmtpOverflow,
+    /// An echo request or reply has a problem.
+    Ping(Family, PingNotice),
+    /// A script can not be executed: its path and the system's error number. The server counts as good.
+    NotExecuted(String, i32),
+    /// The shell could not run the command of a script: the line. The server counts as good.
+    NotRun(String),
+    /// A script does not end, not even when it is killed.
+    Unkillable(Pid),
+}
+
+/// What is wrong with echo requests and replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PingNotice {
+    /// The request can not be sent; the system's error number.
+    NotSent(i32),
+    /// A reply can not be taken.
+    NotReceived,
+    /// A reply came after its time.
+    Unexpected,
+    /// Not the reply to the request of that number.
+    Wrong(u16, Wrong),
+}
 
 /// What a run waits for, or how it ended.
 enum Step {
@@ -127,18 +184,39 @@ enum Event {
 /// One run of each kind.
 enum Run {
     Tcp(tcp::Run),
+    Web(Box<http::Run>),
+    Smtp(Box<smtp::Run>),
+    Dns(dns::Run),
+    Udp(udp::Run),
+    Ping(ping::Run),
 }
 
 impl Run {
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(run) => run.as_fd(),
+            Self::Web(run) => run.as_fd(),
+            Self::Smtp(run) => run.as_fd(),
+            Self::Dns(run) => run.as_fd(),
+            Self::Udp(run) => run.as_fd(),
+            Self::Ping(run) => run.as_fd(),
         }
     }
 
-    fn step(&mut self, _now: Instant, event: Event) -> Step {
+    fn step(
+        &mut self,
+        now: Instant,
+        deadline: Instant,
+        event: Event,
+        notices: &mut Vec<Notice>,
+    ) -> Step {
         match self {
             Self::Tcp(run) => run.step(event),
+            Self::Web(run) => run.step(now, event, notices),
+            Self::Smtp(run) => run.step(now, event, notices),
+            Self::Dns(run) => run.step(deadline, event),
+            Self::Udp(run) => run.step(deadline, event),
+            Self::Ping(run) => run.step(event, notices),
         }
     }
 }
@@ -149,15 +227,29 @@ struct Running {
     deadline: Instant,
 }
 
+/// What a checker remembers from run to run.
+#[derive(Default)]
+struct Kept {
+    /// `PING_CHECK`: the socket of a server that answers.
+    ping: Option<ping::Run>,
+    /// By url: how the lengths of its page differed, and what TLS last reported.
+    urls: BTreeMap<usize, (Option<i64>, u64)>,
+}
+
 /// All checks that are under way.
 pub struct Probes {
     set: ReadSet,
+    tls: Option<tls::Tls>,
     running: BTreeMap<CheckerId, Running>,
+    scripts: Scripts<CheckerId>,
     deadlines: Deadlines,
+    kept: BTreeMap<CheckerId, Kept>,
     /// Ended, not yet told.
     ended: Vec<(CheckerId, Verdict)>,
     notices: Vec<(CheckerId, Notice)>,
     tokens: Vec<u32>,
+    /// State of the generator of the numbers of DNS questions.
+    random: u64,
 }
 
 impl Probes {
@@ -165,30 +257,32 @@ impl Probes {
     ///
     /// # Errors
     /// When the system has no descriptors left.
-    pub fn new(_context: Context) -> io::Result<Self> {
+    pub fn new(context: Context) -> io::Result<Self> {
+        let tls = tls::Tls::new(context.ssl.as_ref()).unwrap_or_default();
         Ok(Self {
             set: ReadSet::new()?,
+            tls,
             running: BTreeMap::new(),
+            scripts: Scripts::default(),
             deadlines: Deadlines::default(),
+            kept: BTreeMap::new(),
             ended: Vec::new(),
             notices: Vec::new(),
             tokens: Vec::new(),
+            random: context.seed,
         })
     }
 
     /// Begins a run of a checker; one that is under way is forgotten. Its verdict comes later, if only at the next
     /// [`Self::handle_timeout`].
     pub fn start(&mut self, now: Instant, id: CheckerId, spec: &CheckSpec<'_>) {
-        self.cancel(id);
-        let until = now + spec.timeout();
-        let begun = match &spec.checker.kind {
-            CheckKind::Tcp => tcp::Run::begin(spec, until).map(|(run, step)| (Run::Tcp(run), step)),
-            _ => Err(Verdict::NotRun(Obstacle::Connect(0))),
-        };
+        self.stop(id);
+        let mut notices = Vec::new();
+        let begun = self.begin(now, id, spec, &mut notices);
+        self.tell(id, notices);
         match begun {
-            Err(verdict) => self.ended.push((id, verdict)),
-            Ok((_, Step::End(verdict))) => self.ended.push((id, verdict)),
-            Ok((run, Step::Wait(waits, deadline))) => {
+            Err(verdict) | Ok(Some((_, Step::End(verdict)))) => self.ended.push((id, verdict)),
+            Ok(Some((run, Step::Wait(waits, deadline)))) => {
                 let running = Running {
                     run,
                     waits,
@@ -202,25 +296,111 @@ impl Probes {
                 self.deadlines.set(id, None, deadline);
                 self.running.insert(id, running);
             }
+            Ok(None) => {}
         }
     }
 
-    /// Ends a run without a verdict, and forgets what is kept between the runs of that checker.
+    /// `None`: a script was started.
+    fn begin(
+        &mut self,
+        now: Instant,
+        id: CheckerId,
+        spec: &CheckSpec<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Option<(Run, Step)>, Verdict> {
+        let timeout = spec.timeout();
+        let until = now + timeout;
+        let (run, step) = match &spec.checker.kind {
+            CheckKind::Tcp => {
+                let (run, step) = tcp::Run::begin(spec, until)?;
+                (Run::Tcp(run), step)
+            }
+            CheckKind::Http(check) => {
+                let tls = self.tls.as_ref();
+                let (run, step) = http::Run::begin(spec, check, tls, now, timeout)?;
+                (Run::Web(Box::new(run)), step)
+            }
+            CheckKind::Smtp { helo } => {
+                let (run, step) = smtp::Run::begin(spec, helo, now, timeout)?;
+                (Run::Smtp(Box::new(run)), step)
+            }
+            CheckKind::Dns { record, name } => {
+                let number = self.number();
+                let (run, step) = dns::Run::begin(spec, name, *record, number, until)?;
+                (Run::Dns(run), step)
+            }
+            CheckKind::Udp(check) => {
+                let (run, step) = udp::Run::begin(spec, check, until)?;
+                (Run::Udp(run), step)
+            }
+            CheckKind::Ping => {
+                let kept = self.kept.get_mut(&id).and_then(|kept| kept.ping.take());
+                let to = spec.to().ip();
+                let (run, step) = ping::Run::begin(kept, to, until, notices)?;
+                (Run::Ping(run), step)
+            }
+            CheckKind::Misc {
+                script, timeout, ..
+            } => {
+                let limit = match *timeout {
+                    0 => spec.delay_loop,
+                    timeout => Duration::from_micros(timeout),
+                };
+                let command = command(script);
+                return match self.scripts.start(now, &command, &[], id, Some(limit)) {
+                    Ok(_) => Ok(None),
+                    Err(e) if number(&e) == EAGAIN => {
+                        Err(Verdict::NotRun(Obstacle::Script(number(&e))))
+                    }
+                    // What can not be executed is not the server's fault.
+                    Err(e) => {
+                        let path = script.path.as_ref().or(script.args.first());
+                        let path = path.cloned().unwrap_or_default();
+                        notices.push(Notice::NotExecuted(path, number(&e)));
+                        Err(Verdict::Up(Success::Script(0)))
+                    }
+                };
+            }
+            CheckKind::Bfd { .. } => return Err(Verdict::NotRun(Obstacle::Connect(0))),
+        };
+        Ok(Some((run, step)))
+    }
+
+    /// The number of the next DNS question: not to be guessed from the one before, as `random(3)` of the original.
+    fn number(&mut self) -> u16 {
+        // splitmix64
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z >> 40) as u16
+    }
+
+    /// Ends a run without a verdict, and forgets what is kept between the runs of that checker. A script is told to end; its
+    /// end is told to nobody.
     pub fn cancel(&mut self, id: CheckerId) {
+        self.stop(id);
+        self.kept.remove(&id);
+    }
+
+    fn stop(&mut self, id: CheckerId) {
         self.ended.retain(|(ended, _)| *ended != id);
         if let Some(running) = self.running.remove(&id) {
             self.deadlines.clear(id, running.deadline);
         }
+        self.scripts.forget(|token| *token == id, Signal::TERM);
     }
 
     /// How many are under way.
     pub fn len(&self) -> usize {
-        self.running.len()
+        self.running
+            .len()
+            .saturating_add(self.scripts.tokens().count())
     }
 
     /// Whether none is under way.
     pub fn is_empty(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.scripts.is_empty()
     }
 
     /// A descriptor that is readable when [`Self::ready`] has something to do.
@@ -248,19 +428,61 @@ impl Probes {
         more
     }
 
+    /// The process's reaper collected `pid`. `false` when that was no script of a checker.
+    pub fn script_ended(
+        &mut self,
+        pid: Pid,
+        exit: Exit,
+        verdicts: &mut Vec<(CheckerId, Verdict)>,
+        is_dynamic: impl FnOnce(CheckerId) -> bool,
+    ) -> bool {
+        let Some(ended) = self.scripts.exited(pid, exit) else {
+            return false;
+        };
+        if let Some(line) = ended.not_run {
+            self.notices.push((ended.token, Notice::NotRun(line)));
+        }
+        let failed = |why| Verdict::Down(Failure::Script(why));
+        let verdict = match ended.exit {
+            Exit::Code(0) => Verdict::Up(Success::Script(0)),
+            Exit::Code(status @ 2..) if is_dynamic(ended.token) => {
+                Verdict::Up(Success::Script(status))
+            }
+            Exit::Code(status) => failed(ScriptFailure::Exited(status)),
+            Exit::Signal { signal, .. } if ended.timed_out && ends(signal) => {
+                failed(ScriptFailure::TimedOut)
+            }
+            Exit::Signal { signal, .. } => failed(ScriptFailure::Signal(signal)),
+        };
+        verdicts.push((ended.token, verdict));
+        true
+    }
+
+    /// Tells every script to end, and sets what is left of their time: for a process that stops.
+    pub fn end_scripts(&mut self, signal: Signal, until: Instant) {
+        self.scripts.end_all(signal, until);
+    }
+
     /// When [`Self::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.ended.is_empty() {
-            self.deadlines.next()
-        } else {
-            Some(Instant::from_micros(0))
+        if !self.ended.is_empty() {
+            return Some(Instant::from_micros(0));
         }
+        [self.deadlines.next(), self.scripts.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Ends the runs whose time is up. Idempotent; early calls find nothing.
     pub fn handle_timeout(&mut self, now: Instant, verdicts: &mut Vec<(CheckerId, Verdict)>) {
         while let Some(id) = self.deadlines.due(now) {
             self.advance(now, id, Event::Timeout);
+        }
+        for overdue in self.scripts.handle_timeout(now) {
+            if let Overdue::Unkillable { token, pid } = overdue {
+                self.notices.push((token, Notice::Unkillable(pid)));
+            }
         }
         verdicts.append(&mut self.ended);
     }
@@ -270,27 +492,83 @@ impl Probes {
         mem::take(&mut self.notices)
     }
 
+    /// Keeps the notices that are news.
+    fn tell(&mut self, id: CheckerId, notices: Vec<Notice>) {
+        for notice in notices {
+            let news = match &notice {
+                Notice::Length(url, lengths) => {
+                    let differ = lengths.map(|(stated, came)| stated.wrapping_sub(came) as i64);
+                    // Nothing is kept of the many whose lengths never differ.
+                    if differ.is_none() && !self.kept.contains_key(&id) {
+                        continue;
+                    }
+                    let kept = self.kept.entry(id).or_default();
+                    let before = mem::replace(&mut kept.urls.entry(*url).or_default().0, differ);
+                    differ.is_some() && before != differ
+                }
+                Notice::Tls(url, error) => {
+                    let kept = self.kept.entry(id).or_default();
+                    let last = &mut kept.urls.entry(*url).or_default().1;
+                    mem::replace(last, error.code) != error.code
+                }
+                _ => true,
+            };
+            if news {
+                self.notices.push((id, notice));
+            }
+        }
+    }
+
     fn advance(&mut self, now: Instant, id: CheckerId, event: Event) {
         let Some(running) = self.running.get_mut(&id) else {
             return;
         };
-        match running.run.step(now, event) {
-            Step::Wait(waits, deadline) => {
+        let mut notices = Vec::new();
+        let deadline = running.deadline;
+        match running.run.step(now, deadline, event, &mut notices) {
+            Step::Wait(waits, next) => {
                 if waits != running.waits && self.set.change(&running.run.fd(), id.0, waits).is_ok()
                 {
                     running.waits = waits;
                 }
-                if deadline != running.deadline {
-                    self.deadlines.set(id, Some(running.deadline), deadline);
-                    running.deadline = deadline;
+                if next != deadline {
+                    self.deadlines.set(id, Some(deadline), next);
+                    running.deadline = next;
                 }
             }
             Step::End(verdict) => {
-                self.deadlines.clear(id, running.deadline);
-                self.running.remove(&id);
+                self.deadlines.clear(id, deadline);
+                let _ = self.set.remove(&running.run.fd());
+                if let (Some(ended), Verdict::Up(_)) = (self.running.remove(&id), verdict) {
+                    if let Run::Ping(ping) = ended.run {
+                        self.kept.entry(id).or_default().ping = Some(ping);
+                    }
+                }
                 self.ended.push((id, verdict));
             }
         }
+        self.tell(id, notices);
+    }
+}
+
+/// Whether a signal is one that ends scripts that take too long.
+fn ends(signal: i32) -> bool {
+    [Signal::TERM, Signal::KILL]
+        .iter()
+        .any(|ends| ends.number() == signal)
+}
+
+fn command(script: &Script) -> Command {
+    let shell = script
+        .args
+        .first()
+        .is_some_and(|word| word.starts_with(['<', '>']));
+    Command {
+        path: script.path.clone().map(Into::into),
+        args: script.args.clone(),
+        uid: script.uid,
+        gid: script.gid,
+        shell,
     }
 }
 
