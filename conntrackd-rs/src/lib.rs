@@ -11,6 +11,8 @@ pub mod cli;
 pub mod client;
 pub mod events;
 pub mod flow_log;
+#[cfg(feature = "helper")]
+pub mod helper;
 pub mod kernel;
 pub mod lower;
 pub mod memory;

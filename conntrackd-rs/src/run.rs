@@ -21,6 +21,8 @@ use linux_io::watch::Watch;
 use net_types::{Duration, Instant};
 
 use crate::events::Taken;
+#[cfg(feature = "helper")]
+use crate::helper::Queues;
 use crate::reload::Reload;
 use crate::replication::Replication;
 use crate::request;
@@ -37,6 +39,9 @@ const GATHER: Duration = Duration::from_micros(500);
 pub struct Daemon {
     /// `None` when the file configures neither replication nor anything else that is built.
     pub replication: Option<Replication>,
+    /// Helpers in user space.
+    #[cfg(feature = "helper")]
+    pub helpers: Option<Queues>,
     /// The control socket.
     pub server: Server,
     /// TERM, INT, CHLD and, unless it is ignored or left to a terminal, HUP.
@@ -60,6 +65,8 @@ struct Watches {
     events: Option<Watch>,
     answers: Vec<(KernelSocket, Watch)>,
     links: Option<Watch>,
+    #[cfg(feature = "helper")]
+    packets: Option<Watch>,
 }
 
 impl Daemon {
@@ -101,6 +108,11 @@ impl Daemon {
             }
             let taken = self.take_all(&watches, &mut room);
             more |= taken.more;
+            // Packets wait for these, so they also end a pause that gathers events.
+            #[cfg(feature = "helper")]
+            if let (Some(queues), Some(watch)) = (&mut self.helpers, &watches.packets) {
+                more |= queues.take(watch);
+            }
             if watches
                 .timer
                 // A timer that has not rung must say so as an error, or its readiness would never end.
@@ -143,6 +155,8 @@ impl Daemon {
         }
         let mut fds = vec![self.signals.as_fd(), self.server.as_fd()];
         replication.fds(&mut fds);
+        #[cfg(feature = "helper")]
+        fds.extend(self.helpers.iter().map(|queues| queues.socket().as_fd()));
         pause::readable(&fds, most).map(drop)
     }
 
@@ -153,7 +167,13 @@ impl Daemon {
             events: None,
             answers: Vec::new(),
             links: None,
+            #[cfg(feature = "helper")]
+            packets: None,
         };
+        #[cfg(feature = "helper")]
+        if let Some(queues) = &self.helpers {
+            watches.packets = Some(Watch::reading(queues.socket())?);
+        }
         if let Some(replication) = &self.replication {
             watches.links = replication.links.as_ref().map(Watch::reading).transpose()?;
             if let Some(events) = &replication.events {
@@ -192,6 +212,10 @@ impl Daemon {
                 ready |= watch.poll_read(cx);
             }
             ready |= watches.links.as_ref().is_some_and(|w| w.poll_read(cx));
+            #[cfg(feature = "helper")]
+            {
+                ready |= watches.packets.as_ref().is_some_and(|w| w.poll_read(cx));
+            }
             ready |= watches.timer.poll_read(cx);
             if ready {
                 Poll::Ready(())

@@ -22,6 +22,8 @@ use crate::cli::{self, Said, Task};
 use crate::client;
 use crate::events::{Events, FilterPlace};
 use crate::flow_log::FlowLog;
+#[cfg(feature = "helper")]
+use crate::helper::Queues;
 use crate::kernel::Kernel;
 use crate::lower;
 use crate::memory::Trim;
@@ -100,6 +102,10 @@ fn ask(path: &Path, request: i32) -> Result<(), Failed> {
 fn daemon(path: &Path, background: bool) -> Result<(), Failed> {
     process::umask(0o177);
     let config = read(path)?;
+    #[cfg(not(feature = "helper"))]
+    if config.helper.is_some() {
+        return Err(error("Helper support is disabled, recompile conntrackd"));
+    }
     text::log::open(&config.general, background).map_err(|text| {
         // Before the log is there: a bare line, as in the original.
         eprintln!("{text}");
@@ -179,20 +185,20 @@ fn prepare(
         (None, Some(stats)) => Some(log_flows(config, stats, flow_file, &mut server)?),
         (None, None) => None,
     };
-    if let Some(helper) = config
-        .helper
-        .as_ref()
-        .and_then(|helper| helper.instances.first())
-    {
-        // Running without it would quietly break what it is for. The original stops too where it can not have a helper.
-        return Err(error(format_args!(
-            "helper `{}' is not implemented yet",
-            helper.name.value
-        )));
-    }
+    #[cfg(feature = "helper")]
+    let helpers = match &config.helper {
+        Some(helper) => {
+            let limit = *config.general.event_iteration_limit;
+            // What is wrong was told.
+            Some(Queues::open(helper, limit).ok_or(Failed)?)
+        }
+        None => None,
+    };
     daemon_rt::log!(Priority::Notice, "initialization completed");
     Ok(Daemon {
         replication,
+        #[cfg(feature = "helper")]
+        helpers,
         server,
         signals,
         systemd: Systemd::new(*config.general.systemd),

@@ -10,11 +10,13 @@
 extern crate alloc;
 
 pub mod address;
+pub mod cthelper;
 pub mod event;
 pub mod framing;
 pub mod genl;
 pub mod ipvs;
 pub mod link;
+pub mod nfqueue;
 pub mod nft;
 pub mod nla;
 pub mod route;

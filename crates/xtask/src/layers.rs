@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("vrrp-proto", &["net-types"]),
     ("bfd-proto", &["net-types"]),
     ("ctsync-proto", &["net-types", "netlink-wire", "nfct"]),
+    ("cthelper-proto", &["net-types", "netlink-wire", "nfct"]),
     ("conf-parsers", &["net-types"]),
     ("linux-io", &["net-types", "netlink-wire", "nfct"]),
     (
@@ -39,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "netlink-wire",
             "nfct",
             "ctsync-proto",
+            "cthelper-proto",
             "conf-parsers",
             "linux-io",
             "daemon-rt",
@@ -54,6 +56,7 @@ const NO_STD: &[&str] = &[
     "vrrp-proto",
     "bfd-proto",
     "ctsync-proto",
+    "cthelper-proto",
 ];
 
 /// Outside crates that only the upper layers may bring in.

@@ -32,6 +32,8 @@ pub enum ConntrackOp {
 pub enum ExpectOp {
     /// New expectation.
     Create,
+    /// New expectation, or a longer life for one that is there.
+    Ensure,
     /// Removal.
     Delete,
     /// Question whether it exists.
@@ -135,13 +137,14 @@ pub fn request_expect(op: ExpectOp, exp: &Expect, sequence: u32) -> Option<Vec<u
         .find(|t| t.known.has(Known::L3) && matches!(t.l3, AF_INET | AF_INET6))?;
     let (kind, flags) = match op {
         ExpectOp::Create => (0, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK),
+        ExpectOp::Ensure => (0, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK),
         ExpectOp::Delete => (2, NLM_F_REQUEST | NLM_F_ACK),
         ExpectOp::Get => (1, NLM_F_REQUEST | NLM_F_ACK),
     };
     let mut out = Vec::with_capacity(256);
     header(&mut out, SUBSYS_EXPECT, kind, flags, sequence, tuple.l3);
     expect(&mut out, exp);
-    if op == ExpectOp::Create {
+    if matches!(op, ExpectOp::Create | ExpectOp::Ensure) {
         expect_translation(&mut out, exp);
     }
     finish(&mut out);
@@ -176,6 +179,17 @@ pub fn expect_flush(sequence: u32) -> Vec<u8> {
     );
     finish(&mut out);
     out
+}
+
+/// Appends an entry's attributes, for messages that hold an entry within (`NFQA_CT`).
+pub fn entry_attributes(out: &mut Vec<u8>, ct: &Conntrack) {
+    conntrack(out, ct, ct.reply());
+}
+
+/// Appends an expectation's attributes with its translation, for messages that hold one within (`NFQA_EXP`).
+pub fn expect_attributes(out: &mut Vec<u8>, exp: &Expect) {
+    expect(out, exp);
+    expect_translation(out, exp);
 }
 
 fn header(out: &mut Vec<u8>, subsystem: u8, kind: u8, flags: u16, sequence: u32, family: u8) {

@@ -10,8 +10,8 @@ mod decode;
 mod encode;
 
 pub use encode::{
-    ConntrackOp, ExpectOp, create_request, dump_request, expect_flush, request, request_expect,
-    update_request,
+    ConntrackOp, ExpectOp, create_request, dump_request, entry_attributes, expect_attributes,
+    expect_flush, request, request_expect, update_request,
 };
 
 use crate::{Conntrack, Expect};
@@ -140,6 +140,11 @@ fn message(header: &Header, body: &[u8]) -> Message {
         SUBSYS_EXPECT => Message::Expect(event, decode::expect(family, attrs)),
         _ => Message::Other,
     }
+}
+
+/// The entry that attributes describe, for messages that hold one within (`NFQA_CT`). `family` is 2 or 10.
+pub fn entry(family: u8, attributes: &[u8]) -> Conntrack {
+    decode::conntrack(family, attributes)
 }
 
 /// Fuzz entry: decodes `bytes` as a datagram, encodes what it found and prints it. Must never panic.
