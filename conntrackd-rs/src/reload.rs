@@ -118,6 +118,16 @@ fn apply(old: &Config, new: &Config, replication: &mut Replication) {
     replication.engine.reconfigure(monotonic_now(), config);
 }
 
+/// All that the file says of helpers, without its places.
+fn helpers(config: &Config) -> Option<(bool, Vec<impl PartialEq + use<'_>>)> {
+    let helper = config.helper.as_ref()?;
+    let instances = helper.instances.iter().map(|i| {
+        let numbers = (i.protocol, i.queue_num, i.queue_len);
+        (&*i.name, i.family, numbers, &i.policies)
+    });
+    Some((*helper.setup, instances.collect()))
+}
+
 /// What has changed and only a restart can apply.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut what = Vec::new();
@@ -125,7 +135,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     for (name, same) in [
         ("Sync", old.sync.is_some() == new.sync.is_some()),
         ("Stats", old.stats.is_some() == new.stats.is_some()),
-        ("Helper", old.helper.is_some() == new.helper.is_some()),
+        ("Helper", helpers(old) == helpers(new)),
         ("LockFile", *a.lock_file == *b.lock_file),
         ("UNIX", *a.unix_path == *b.unix_path),
         ("PollSecs", a.poll_secs.is_some() == b.poll_secs.is_some()),
