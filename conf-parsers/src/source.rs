@@ -138,6 +138,8 @@ pub struct InterfaceFacts {
     pub vlan_mode: u32,
     /// `IPVLAN_F_*`
     pub vlan_flags: u16,
+    /// It is of a kind that programs make (`IFLA_LINKINFO`): it may go and come back as something else.
+    pub changeable: bool,
     /// The running process has made it or taken it over.
     pub ours: bool,
     /// Index of the interface below (macvlan, ipvlan, VLAN), if it is in the same namespace.

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::{Outcome, Part};
 
 use crate::cli::Options;
@@ -63,16 +62,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     // The rest.
 ];
 
-/// Whether a model uses something.
-pub type UsedIn = fn(&Model) -> bool;
-
-/// Words behind a keyword that has its effect otherwise: the words as COMPAT.md shows them, the process
-/// that tells it, and whether a model uses them.
-#[rustfmt::skip]
-pub static WORDS: &[(&str, Part, UsedIn)] = &[
-    ("allow_if_changes in dynamic_interfaces", Part::Parent, |m| m.global.allow_if_changes),
-];
-
 /// Command-line options without effect: how they are written.
 pub static OPTIONS: &[&str] = &[
     "-I, --dont-release-ipvs",
@@ -92,14 +81,7 @@ pub fn sentence(block: &str, keyword: &str) -> String {
 /// Sentences for what a parse met. Words of the top level and of global_defs are the parent's to tell, even when a child
 /// reads them again.
 pub fn of_outcome(outcome: &Outcome, part: Part) -> Vec<String> {
-    let model = &outcome.model;
-    let words = WORDS
-        .iter()
-        .filter(|(_, whose, used)| *whose == part && used(model))
-        .map(|(words, _, _)| format!("WARNING - {words}: not implemented yet"));
-    let mut out = of_keywords(&outcome.used, part);
-    out.extend(words);
-    out
+    of_keywords(&outcome.used, part)
 }
 
 fn of_keywords(used: &BTreeSet<(&'static str, &'static str)>, part: Part) -> Vec<String> {
@@ -212,9 +194,6 @@ mod tests {
                 block => format!("- `{keyword}` in `{block}`\n"),
             };
         }
-        for (words, ..) in WORDS {
-            out += &format!("- the words `{words}`\n");
-        }
         for option in OPTIONS {
             out += &format!("- the options `{option}`\n");
         }
@@ -233,26 +212,5 @@ mod tests {
             return;
         }
         assert_eq!(written, section());
-    }
-
-    /// Each block of a configuration that uses everything is told by one of the processes.
-    #[test]
-    fn what_a_configuration_uses_is_told() {
-        let text = "global_defs {\n dynamic_interfaces allow_if_changes\n}\n\
-            vrrp_instance A {\n interface eth0\n virtual_router_id 1\n\
-            virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
-        let mut host = conf_parsers::source::FakeHost::with_interfaces(&["eth0"]);
-        host.source = conf_parsers::source::MemorySource::one("/k.conf", text);
-        let lines = conf_parsers::keepalived::read(&host, "/k.conf", &Default::default());
-        let told = |part| {
-            let outcome =
-                conf_parsers::keepalived::parse(&lines, part, &host, &Default::default(), None);
-            of_outcome(&outcome, part)
-        };
-        assert_eq!(
-            told(Part::Parent),
-            ["WARNING - allow_if_changes in dynamic_interfaces: not implemented yet",]
-        );
-        assert_eq!(told(Part::Vrrp), Vec::<String>::new());
     }
 }

@@ -80,6 +80,8 @@ pub struct Global {
     pub startup_delay: Duration,
     /// `vrrp_mcast_group4`, 224.0.0.18 unless configured; also the pseudo-header destination of the old unicast checksum.
     pub mcast_group4: Ipv4Addr,
+    /// `dynamic_interfaces allow_if_changes`: what is known of VRIDs on a link is forgotten when an interface goes.
+    pub allow_if_changes: bool,
     /// `log_unknown_vrids`.
     pub log_unknown_vrids: bool,
     /// `fifo_write_vrrp_states_on_reload`.
@@ -95,6 +97,7 @@ impl Default for Global {
         Self {
             startup_delay: Duration::ZERO,
             mcast_group4: Ipv4Addr::new(224, 0, 0, 18),
+            allow_if_changes: false,
             log_unknown_vrids: false,
             fifo_states_on_reload: false,
             release_vips: false,
@@ -139,6 +142,10 @@ pub struct LinkFacts {
     pub v4: Option<Ipv4Addr>,
     /// First IPv6 link-local address that is none of our virtual addresses.
     pub v6: Option<Ipv6Addr>,
+    /// The interface below, if this is a macvlan or ipvlan.
+    pub base: Option<IfIndex>,
+    /// It is of a kind that programs make: it may go and come back as something else.
+    pub changeable: bool,
 }
 
 /// Least distance between two gratuitous messages on a set of interfaces.
@@ -365,7 +372,8 @@ pub struct Instance {
     pub notify_priority_changes: bool,
     /// The configuration cannot work (reason already logged): the instance stays in FAULT.
     pub config_error: bool,
-    /// Another instance has the same VRID and family on the same lower interface: the instance stays in FAULT.
+    /// Another instance has the same VRID and family on the same lower interface, as was seen when ours came: the instance
+    /// stays in FAULT.
     pub duplicate_vrid: bool,
 }
 

@@ -284,6 +284,13 @@ impl Router {
                 self.set_link(now, id, false, false);
             }
             self.links[id.index()].seen_up = false;
+            if self.config.global.allow_if_changes && old.changeable {
+                // It may come back on another link.
+                let on_it = |i: &&mut Instance| lives_on(i) == Some(id);
+                for instance in self.config.instances.iter_mut().filter(on_it) {
+                    instance.duplicate_vrid = false;
+                }
+            }
         }
         if new.index.is_some() && old.index != new.index {
             self.link_came(id, new);
@@ -311,6 +318,7 @@ impl Router {
             return;
         }
         self.say(Notice::InterfaceAdded(id));
+        self.look_for_conflicts(id);
         if new.up {
             return;
         }
@@ -321,6 +329,38 @@ impl Router {
                 self.say_of(instance, InstanceNotice::BaseDown(id));
             }
         }
+    }
+
+    /// Whether who lives on the interface that has come meets a VRID of its own on the link below.
+    fn look_for_conflicts(&mut self, id: IfId) {
+        for instance in self.ids() {
+            if lives_on(&self.config.instances[instance.index()]) != Some(id) {
+                continue;
+            }
+            let other = self.ids().find(|o| self.conflict(instance, *o));
+            if let Some(other) = other {
+                self.config.instances[instance.index()].duplicate_vrid = true;
+                self.say(Notice::VridConflict(instance, other));
+            }
+        }
+    }
+
+    fn conflict(&self, a: InstanceId, b: InstanceId) -> bool {
+        let (x, y) = (
+            &self.config.instances[a.index()],
+            &self.config.instances[b.index()],
+        );
+        let link = |i: &Instance| {
+            let facts = self.config.interfaces[lives_on(i)?.index()].link;
+            facts.base.or(facts.index).filter(|_| facts.index.is_some())
+        };
+        let multicast = |i: &Instance| matches!(i.destination, Destination::Multicast(_));
+        a != b
+            && (x.family, x.vrid) == (y.family, y.vrid)
+            && multicast(x)
+            && x.destination == y.destination
+            && link(x).is_some()
+            && link(x) == link(y)
     }
 
     /// The kernel's up or down, before the delays.
@@ -482,6 +522,11 @@ impl Router {
         }
         true
     }
+}
+
+/// The interface that the configuration names.
+fn lives_on(instance: &Instance) -> Option<IfId> {
+    instance.configured_interface.or(instance.interface)
 }
 
 /// Where adverts come from: the configured source, else the interface's address.

@@ -35,6 +35,8 @@ pub enum Notice {
     },
     /// `Interface NAME added`.
     InterfaceAdded(IfId),
+    /// `VRID conflict between N and M IPvX vrid n`: an interface has come on a link where the VRID is taken.
+    VridConflict(InstanceId, InstanceId),
     /// `Interface NAME deleted`.
     InterfaceDeleted(IfId),
     /// `Assigned address A for interface NAME`. Detail.

@@ -64,6 +64,7 @@ fn facts(link: &Link, vrf_index: Option<u32>) -> InterfaceFacts {
         kind,
         vlan_mode,
         vlan_flags,
+        changeable: link.kind != Kind::Physical,
         ours: false,
         base_index: link.base(),
         vrf_index,

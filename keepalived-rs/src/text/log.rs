@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use daemon_rt::log::{Priority, log};
-use net_types::Duration;
+use net_types::{Duration, Family};
 use vrrp_proto::Router;
 use vrrp_proto::notice::{Check, InstanceNotice, Notice, Part};
 
@@ -73,6 +73,17 @@ impl Display for Line<'_> {
                 delay.as_micros()
             ),
             Notice::InterfaceAdded(id) => write!(f, "Interface {} added", r.interface_name(*id)),
+            Notice::VridConflict(id, other) => {
+                let instance = r.config().instances.get(id.index());
+                let v6 = instance.is_some_and(|i| i.family == Family::V6);
+                let version = if v6 { 6 } else { 4 };
+                let vrid = instance.map_or(0, |i| i.vrid.get());
+                let (name, other) = (r.instance_name(*id), r.instance_name(*other));
+                write!(
+                    f,
+                    "VRID conflict between {name} and {other} IPv{version} vrid {vrid}"
+                )
+            }
             Notice::InterfaceDeleted(id) => {
                 write!(f, "Interface {} deleted", r.interface_name(*id))
             }

@@ -347,6 +347,8 @@ impl Sources<'_> {
             polling: self.polling.method(&link.name),
             arp,
             promote_secondaries: (link.settings.promote_secondaries, 0),
+            seen_interface: !ours && interfaces.has_come(link.index),
+            changeable: link.kind != Kind::Physical,
             mtu: link.mtu,
             hardware_type: link.hw_type,
             vrf_table: match link.kind {

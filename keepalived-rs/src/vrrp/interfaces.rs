@@ -2,7 +2,7 @@
 //!
 //! In: [`Event`]s of links and addresses. Out: [`LinkFacts`] of the interfaces that the configuration names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use daemon_rt::log;
@@ -43,6 +43,8 @@ pub struct Interfaces {
     ours: Vec<Box<str>>,
     /// Interfaces whose state is polled: the kernel's word about it does not count. Up, if known.
     polled: BTreeMap<Box<str>, bool>,
+    /// Numbers of those that have come, or changed their name, since the start.
+    come: BTreeSet<u32>,
 }
 
 impl Interfaces {
@@ -72,6 +74,12 @@ impl Interfaces {
             mac: entry.link.address.mac().unwrap_or_default(),
             v4: entry.v4.first().copied(),
             v6: entry.v6.first().copied(),
+            base: entry
+                .link
+                .base()
+                .filter(|_| entry.link.kind.is_mac_or_ip_vlan())
+                .and_then(IfIndex::new),
+            changeable: entry.link.kind != Kind::Physical,
         }
     }
 
@@ -160,6 +168,28 @@ impl Interfaces {
     /// Forgets all links, before a dump. What is watched stays.
     pub(super) fn clear(&mut self) {
         self.links.clear();
+    }
+
+    /// Before a piece of news is taken in: remembers an interface that was not there before under this name.
+    pub(super) fn note_arrival(&mut self, event: &Event) {
+        match event {
+            Event::Link(link)
+                if self
+                    .by_index(link.index)
+                    .is_none_or(|l| l.name != link.name) =>
+            {
+                self.come.insert(link.index);
+            }
+            Event::LinkGone(link) => {
+                self.come.remove(&link.index);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the interface of that number has come, or changed its name, since the start.
+    pub fn has_come(&self, index: u32) -> bool {
+        self.come.contains(&index)
     }
 
     /// Takes a piece of news in; `false` when it is not about links or their own addresses.

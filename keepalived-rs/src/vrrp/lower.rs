@@ -101,6 +101,7 @@ pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowere
             global: Global {
                 startup_delay: micros(global.vrrp_startup_delay),
                 mcast_group4: global.vrrp_mcast_group4,
+                allow_if_changes: global.allow_if_changes,
                 log_unknown_vrids: global.log_unknown_vrids,
                 fifo_states_on_reload: global.fifo_write_vrrp_states_on_reload,
                 release_vips: switches.release_vips,

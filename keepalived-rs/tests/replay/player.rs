@@ -118,6 +118,8 @@ impl Part {
                 v4: Some(std::net::Ipv4Addr::from([192, 0, 2 + second, host]))
                     .filter(|a| !vips.contains(&IpAddr::V4(*a))),
                 v6: Some(format!("fe80::{:x}", 9 + host).parse().unwrap()),
+                base: None,
+                changeable: true,
             };
         }
         config

@@ -63,6 +63,8 @@ fn told(conf: &str) -> Vec<String> {
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             v4: (second == 0).then_some(Ipv4Addr::new(10, 9, 0, 1)),
             v6: Some("fe80::ff:fe00:1".parse().unwrap()),
+            base: None,
+            changeable: there,
         };
     }
     let mut router = Router::new(config, START);

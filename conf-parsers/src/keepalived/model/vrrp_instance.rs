@@ -226,6 +226,8 @@ pub struct VrrpInstance {
     pub old_unicast_checksum: OldUnicastChecksum,
     /// `unicast_ttl`; set to 255 for IPv4 by validation, none for IPv6: the kernel's default.
     pub ttl: Option<u8>,
+    /// `dynamic_interfaces allow_if_changes`: another instance has the VRID now, but the interface may change; set by validation.
+    pub duplicate_vrid: bool,
     /// Another unicast instance has the same VRID, interface and local address; set by validation.
     pub unicast_duplicate_vrid: bool,
 
@@ -375,6 +377,7 @@ impl VrrpInstance {
             check_unicast_src: false,
             old_unicast_checksum: OldUnicastChecksum::Automatic,
             ttl: None,
+            duplicate_vrid: false,
             unicast_duplicate_vrid: false,
             source: None,
             source_configured: false,

@@ -22,6 +22,8 @@ pub fn link(host: u8) -> LinkFacts {
         mac: MacAddr([2, 0, 0, 0, 0, host]),
         v4: Some(Ipv4Addr::new(192, 0, 2, host)),
         v6: Some(format!("fe80::{host:x}").parse().unwrap()),
+        base: None,
+        changeable: true,
     }
 }
 

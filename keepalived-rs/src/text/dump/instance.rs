@@ -123,7 +123,7 @@ fn instance(out: &mut String, model: &Model, i: &VrrpInstance, now: &InstanceNow
     );
     line!(out, "   Number of config faults = {}", i.config_faults);
     if passing {
-        progress(out, now);
+        progress(out, i, now);
     }
     interface(out, i, now);
     timing(out, i, now, version3, passing);
@@ -268,8 +268,8 @@ fn flags(out: &mut String, i: &VrrpInstance) {
 }
 
 /// What holds it down, when it changed and what it waits for.
-fn progress(out: &mut String, now: &InstanceNow) {
-    faults(out, now);
+fn progress(out: &mut String, i: &VrrpInstance, now: &InstanceNow) {
+    faults(out, i, now);
     line!(
         out,
         "   Number of track scripts init = {}",
@@ -284,7 +284,7 @@ fn progress(out: &mut String, now: &InstanceNow) {
     line!(out, "   Master down timer = {} usecs", now.master_down);
 }
 
-fn faults(out: &mut String, now: &InstanceNow) {
+fn faults(out: &mut String, i: &VrrpInstance, now: &InstanceNow) {
     let f = &now.faults;
     line!(out, "   Number of tracker faults = {}", f.trackers);
     let reasons = [
@@ -303,7 +303,7 @@ fn faults(out: &mut String, now: &InstanceNow) {
             line!(out, "     {text}");
         }
     }
-    if f.duplicate_vrid {
+    if f.duplicate_vrid || i.duplicate_vrid {
         line!(out, "   Duplicate VRID");
     }
 }

@@ -120,6 +120,8 @@ fn interface(out: &mut String, model: &Model, i: &InterfaceNow) {
     }
     if i.ours {
         line!(out, "   I/f created by keepalived");
+    } else if model.global.allow_if_changes && i.changeable {
+        line!(out, "   Interface type/base can be changed");
     }
     if i.seen_interface {
         line!(out, "   Done VRID check");

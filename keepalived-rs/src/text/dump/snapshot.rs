@@ -295,6 +295,8 @@ pub struct InterfaceNow {
     pub polling: Option<Linkbeat>,
     /// Its VRIDs were checked.
     pub seen_interface: bool,
+    /// It is of a kind that programs make.
+    pub changeable: bool,
     /// Octets.
     pub mtu: u32,
     /// `ARPHRD_*`.

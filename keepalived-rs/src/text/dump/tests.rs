@@ -291,6 +291,7 @@ fn interface_of(name: &str, block: &[&str]) -> InterfaceNow {
         above,
         ours: block.contains(&"I/f created by keepalived"),
         seen_interface: block.contains(&"Done VRID check"),
+        changeable: block.contains(&"Interface type/base can be changed"),
         mtu: number(block, "MTU").unwrap(),
         hardware_type: if value(block, "HW Type") == Some("LOOPBACK") {
             772

@@ -63,6 +63,7 @@ impl Kernel {
         events: &mut Vec<KernelEvent>,
     ) {
         let told = events.len();
+        self.interfaces.note_arrival(event);
         if self.interfaces.apply(event, &self.objects) {
             self.interfaces
                 .take_changes(|id, facts| events.push(KernelEvent::Link(id, facts)));

@@ -83,7 +83,17 @@ pub(super) fn vrids(ctx: &mut Ctx<'_>, vrrp: &mut VrrpModel, interfaces: &Interf
                 }
                 continue;
             }
-            found |= multicast(ctx, interfaces, x, y);
+            match multicast(ctx, interfaces, x, y) {
+                Conflict::No => {}
+                Conflict::Yes => found = true,
+                Conflict::ForNow { first } => {
+                    let loser = if first { a } else { b };
+                    if let Some(i) = vrrp.instances.get_mut(loser) {
+                        i.duplicate_vrid = true;
+                        i.config_faults = i.config_faults.saturating_add(1);
+                    }
+                }
+            }
         }
     }
     if found { Err(Unusable) } else { Ok(()) }
@@ -100,28 +110,49 @@ fn same_unicast(interfaces: &Interfaces, x: &VrrpInstance, y: &VrrpInstance) -> 
     at_x == at_y
 }
 
-/// True, after a report, if two multicast instances share link, group and VRID.
+/// What two multicast instances are to each other.
+enum Conflict {
+    No,
+    Yes,
+    /// The link may become another one: until then the first or the second does not work.
+    ForNow {
+        first: bool,
+    },
+}
+
+/// Whether two multicast instances share link, group and VRID; if so it is reported.
 fn multicast(
     ctx: &mut Ctx<'_>,
     interfaces: &Interfaces,
     x: &VrrpInstance,
     y: &VrrpInstance,
-) -> bool {
+) -> Conflict {
     let link = |i: &VrrpInstance| i.interface.as_ref().and_then(|n| interfaces.find(n));
     let (Some(on_x), Some(on_y)) = (link(x), link(y)) else {
-        return false;
+        return Conflict::No;
     };
     let base = interfaces.base(on_x);
     if base != interfaces.base(on_y) || x.group_address != y.group_address {
-        return false;
-    }
-    if !interfaces.get(on_x).is_some_and(|i| i.exists()) {
-        return false;
+        return Conflict::No;
     }
     let family = match x.family {
         Some(Family::V6) => 6,
         _ => 4,
     };
+    let changeable = |at| interfaces.get(at).is_some_and(|i| i.is_changeable());
+    if ctx.model.global.allow_if_changes && (changeable(on_x) || changeable(on_y)) {
+        let (n, m) = (&*x.name.value, &*y.name.value);
+        let vrid = x.vrid.unwrap_or(0);
+        ctx.log(format!(
+            "({n}) - warning, VRID {vrid} for IPv{family} is currently duplicated on {m}"
+        ));
+        return Conflict::ForNow {
+            first: changeable(on_x),
+        };
+    }
+    if !interfaces.get(on_x).is_some_and(|i| i.exists()) {
+        return Conflict::No;
+    }
     ctx.report(
         Class::GeneralError,
         format!(
@@ -132,7 +163,7 @@ fn multicast(
             interfaces.name(base)
         ),
     );
-    true
+    Conflict::Yes
 }
 
 /// Instances outside one sync group must not share a VMAC.

@@ -29,6 +29,10 @@ impl Interface {
     pub(super) fn exists(&self) -> bool {
         self.facts.is_some()
     }
+    /// Whether it may go and come back as something else.
+    pub(super) fn is_changeable(&self) -> bool {
+        self.facts.as_ref().is_some_and(|f| f.changeable)
+    }
     pub(super) fn is_mac_or_ip_vlan(&self) -> bool {
         matches!(self.kind, LinkKind::Macvlan | LinkKind::Ipvlan)
     }
