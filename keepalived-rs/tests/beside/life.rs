@@ -29,6 +29,10 @@ impl Life<'_> {
         result.unwrap_or_else(|e| panic!("{make:?}: {line}: {e}\n{}", self.log()))
     }
 
+    pub(crate) fn is_ours(&self) -> bool {
+        self.make == Make::Ours
+    }
+
     pub(crate) fn configure(&self, text: &str) {
         let conf = self.node.dir().join("k.conf");
         fs::write(self.node.dir().join("new"), text).unwrap();
@@ -132,6 +136,10 @@ pub(crate) fn beside(test: &'static str, play: impl Fn(&mut Life<'_>) -> Vec<Str
             })
             .map(|t| t.join().unwrap())
     });
+    if theirs != ours {
+        fs::write(dir.join("theirs"), theirs.join("\n")).unwrap();
+        fs::write(dir.join("ours"), ours.join("\n")).unwrap();
+    }
     // The first difference says more than two long lists.
     let at = theirs.iter().zip(&ours).take_while(|(t, o)| t == o).count();
     let near = |lines: &[String]| {

@@ -89,7 +89,7 @@ impl Kernel {
     pub fn told(&mut self) -> Vec<KernelEvent> {
         let mut events = std::mem::take(&mut self.held);
         // Facts of a configuration that is gone would have other numbers.
-        events.retain(|e| matches!(e, KernelEvent::Removed(_)));
+        events.retain(|e| !matches!(e, KernelEvent::Link(..)));
         self.interfaces
             .take_changes(|id, facts| events.push(KernelEvent::Link(id, facts)));
         events

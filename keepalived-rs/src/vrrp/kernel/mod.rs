@@ -34,6 +34,9 @@ use super::objects::Objects;
 pub enum KernelEvent {
     /// An interface of the configuration has changed.
     Link(IfId, LinkFacts),
+    /// The interface of that number has come up, whether of the configuration or not: what the kernel dropped in silence when it
+    /// went down is to be restored.
+    CameUp(u32),
     /// Someone else removed an object that we had added.
     Removed(Object),
 }

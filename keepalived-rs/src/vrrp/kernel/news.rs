@@ -10,7 +10,7 @@ use net_types::Family;
 use netlink_wire::address::RTM_GETADDR;
 use netlink_wire::route::RTM_GETROUTE;
 use netlink_wire::rule::RTM_GETRULE;
-use netlink_wire::{Address, Event, Route, Rule};
+use netlink_wire::{Address, Event, Link, Route, Rule};
 use nix::errno::Errno;
 use vrrp_proto::Object;
 
@@ -63,6 +63,7 @@ impl Kernel {
         events: &mut Vec<KernelEvent>,
     ) {
         let told = events.len();
+        let came_up = self.came_up(event);
         self.interfaces.note_arrival(event);
         if self.interfaces.apply(event, &self.objects) {
             self.interfaces
@@ -72,6 +73,53 @@ impl Kernel {
             self.say_address_news(event, detail);
         }
         self.take_objects(event, cause, events);
+        events.extend(came_up.map(KernelEvent::CameUp));
+    }
+
+    /// The number of the interface that the news say is up and was not. Only static objects mind.
+    fn came_up(&self, event: &Event) -> Option<u32> {
+        let Event::Link(link) = event else {
+            return None;
+        };
+        let was = self.interfaces.by_index(link.index);
+        let now = link.is_up() && !was.is_some_and(Link::is_up);
+        (now && !self.statics.is_empty()).then_some(link.index)
+    }
+
+    /// Puts the static addresses and routes of an interface back that has come up. As the original, it tells of all of them.
+    pub fn restore_statics(&mut self, index: u32) {
+        let Some(name) = self.interfaces.by_index(index).map(|l| l.name.clone()) else {
+            return;
+        };
+        let is_on = |object: &Object| match *object {
+            Object::Address(n) => self.objects.address(n).is_some_and(|o| o.interface == name),
+            Object::Route(n) => {
+                let route = self.objects.route(n);
+                route.is_some_and(|r| r.interface.as_deref() == Some(&*name))
+            }
+            Object::Rule(_) => false,
+        };
+        let statics: Vec<Object> = self.statics.keys().copied().filter(is_on).collect();
+        for object in statics {
+            // Routes have gone without a word; an address that is there stays.
+            if matches!(object, Object::Route(_)) || !self.is_set(object) {
+                self.add(object);
+                self.flush(&mut Vec::new());
+            }
+            self.say_restored(object);
+        }
+    }
+
+    fn say_restored(&self, object: Object) {
+        let Some(text) = self.statics.get(&object) else {
+            return;
+        };
+        let word = match object {
+            Object::Address(_) => "address",
+            Object::Route(_) => "route",
+            Object::Rule(_) => "rule",
+        };
+        log!(Priority::Info, "Restoring deleted static {word} {text}");
     }
 
     /// What the news mean for the objects that are set.
@@ -136,18 +184,13 @@ impl Kernel {
             return;
         };
         self.set.remove(&object);
-        let Some(text) = self.statics.get(&object).cloned() else {
+        if !self.statics.contains_key(&object) {
             events.push(KernelEvent::Removed(object));
             return;
-        };
-        let word = match object {
-            Object::Address(_) => "address",
-            Object::Route(_) => "route",
-            Object::Rule(_) => "rule",
-        };
+        }
         self.add(object);
         self.flush(&mut Vec::new());
-        log!(Priority::Info, "Restoring deleted static {word} {text}");
+        self.say_restored(object);
     }
 
     /// Whether a route that went is the object. Prefixes of length 0 come without an address from the kernel.

@@ -68,7 +68,7 @@ fn news_until(kernel: &mut Kernel, wanted: &[&dyn Fn(&KernelEvent) -> bool]) -> 
 fn removed(kernel: &mut Kernel) -> Vec<Object> {
     let object = |e| match e {
         KernelEvent::Removed(o) => Some(o),
-        KernelEvent::Link(..) => None,
+        KernelEvent::Link(..) | KernelEvent::CameUp(_) => None,
     };
     news(kernel).into_iter().filter_map(object).collect()
 }

@@ -152,6 +152,7 @@ impl Child<'_> {
                         self.refresh_sockets();
                     }
                 }
+                KernelEvent::CameUp(index) => self.kernel.restore_statics(index),
                 KernelEvent::Removed(object) => self.feed(now, Input::Removed(object)),
             }
         }
