@@ -16,6 +16,7 @@ pub mod host;
 pub mod ipc;
 pub mod nf_tables;
 pub mod not_implemented;
+pub mod notify_fifo;
 mod parent;
 pub mod paths;
 pub mod process;

@@ -609,7 +609,9 @@ impl Parent {
             Kind::Bfd => crate::bfd::child_main(&mut context),
             #[cfg(not(feature = "bfd"))]
             Kind::Bfd => 0,
-            // It is not started: see `not_implemented`.
+            #[cfg(feature = "lvs")]
+            Kind::Checker => crate::check::child_main(&mut context),
+            #[cfg(not(feature = "lvs"))]
             Kind::Checker => 0,
         };
         if let Some(pidfile) = context.pidfile.take() {

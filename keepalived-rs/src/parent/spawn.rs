@@ -21,9 +21,8 @@ impl Parent {
             Kind::Bfd => self.global.have_bfd,
         };
         let allowed = self.slots.iter().any(|s| s.kind == kind && s.allowed);
-        // The checker has no process so far; what is configured for it is reported by `not_implemented`.
         let built = match kind {
-            Kind::Checker => false,
+            Kind::Checker => cfg!(feature = "lvs"),
             Kind::Vrrp => true,
             Kind::Bfd => cfg!(feature = "bfd"),
         };

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "bfd")]
 pub mod bfd;
+#[cfg(feature = "lvs")]
+pub mod check;
 pub mod dump;
 pub mod errno;
 pub mod life;

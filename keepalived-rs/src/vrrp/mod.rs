@@ -27,7 +27,7 @@ pub mod notify;
 pub mod objects;
 mod run;
 pub mod sockets;
-mod track;
+pub(crate) mod track;
 pub mod vmac;
 
 use daemon_rt::log;

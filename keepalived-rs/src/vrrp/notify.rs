@@ -9,11 +9,9 @@
 //! Answers to: keepalived-behaviour.md section 5, keepalived 2.3.3 vrrp/vrrp_notify.c, lib/notify.c.
 
 use std::io;
-use std::path::Path;
 
-use conf_parsers::keepalived::model::global::Fifo as FifoModel;
 use conf_parsers::keepalived::model::{Global, Model, Script};
-use daemon_rt::fifo::{Fifo, Unusable};
+use daemon_rt::fifo::Fifo;
 use daemon_rt::log::Priority;
 use daemon_rt::script::{Command, Overdue, Scripts};
 use linux_io::epoll::ReadSet;
@@ -23,8 +21,8 @@ use net_types::{Duration, Instant};
 use vrrp_proto::output::{Notify, NotifyState};
 
 use super::alerts::Alerts;
+use crate::notify_fifo;
 use crate::parent::{command, say_not_started};
-use crate::text::errno::sentence;
 
 /// How long scripts may take when the daemon stops.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
@@ -132,53 +130,14 @@ impl Notifier {
             (&global.notify_fifo, ""),
             (&global.vrrp_notify_fifo, "vrrp_"),
         ] {
-            if let Some(opened) = self.open(fifo, kind, now) {
-                self.fifos.push((kind, opened));
-            }
-        }
-    }
-
-    fn open(&mut self, wanted: &FifoModel, kind: &str, now: Instant) -> Option<Fifo> {
-        let name = wanted.name.as_deref()?;
-        let prepared = match Fifo::prepare(Path::new(name), wanted.uid, wanted.gid) {
-            Ok(prepared) => prepared,
-            Err(_) => {
-                daemon_rt::log!(Priority::Info, "Unable to create {kind}notify fifo {name}");
-                return None;
-            }
-        };
-        if prepared.owner_refused {
-            daemon_rt::log!(Priority::Info, "Failed to set uid:gid for fifo {name}");
-        }
-        // The reader first: it waits in open(2) until the pipe has a writer.
-        if let Some(script) = &wanted.script {
-            let command = command(script);
-            let started = self
-                .watched
-                .start(now, &command, &[name], Purpose::FifoReader, None);
-            if let Err(e) = started {
-                say_not_started(&command, &e);
-            }
-        }
-        let mut fifo = prepared.fifo;
-        match fifo.open() {
-            Ok(()) => Some(fifo),
-            Err(Unusable::NotOurs) => {
-                daemon_rt::log!(
-                    Priority::Info,
-                    "{kind}notify fifo {name} is not a fifo we own - not using"
-                );
-                None
-            }
-            Err(Unusable::Io(e)) => {
-                daemon_rt::log!(
-                    Priority::Info,
-                    "Unable to open {kind}notify fifo {name} - errno {}",
-                    e.raw_os_error().unwrap_or(0)
-                );
-                daemon_rt::log!(Priority::Debug, "{}", sentence(&e));
-                None
-            }
+            let watched = &mut self.watched;
+            let opened = notify_fifo::open(fifo, kind, |command, name| {
+                let started = watched.start(now, command, &[name], Purpose::FifoReader, None);
+                if let Err(e) = started {
+                    say_not_started(command, &e);
+                }
+            });
+            self.fifos.extend(opened.map(|fifo| (kind, fifo)));
         }
     }
 
@@ -301,16 +260,7 @@ impl Notifier {
             return;
         }
         let line = format!("{kind} \"{name}\" {state} {priority}");
-        for (kind, fifo) in &self.fifos {
-            if let Err(e) = fifo.write_line(&line) {
-                let kind = kind.replace('_', " ");
-                daemon_rt::log!(
-                    Priority::Info,
-                    "{kind}notify fifo write error: {}",
-                    sentence(&e)
-                );
-            }
-        }
+        notify_fifo::write(&self.fifos, &line);
     }
 
     /// A child of this process has ended; `true` if it was one that is watched here. Other notify scripts are nobody's concern once

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "bfd")]
 pub mod bfd;
+#[cfg(feature = "lvs")]
+pub mod check;
 pub mod global;
 pub mod instance;
 pub mod interface;

@@ -28,7 +28,7 @@ struct Followed {
 
 /// All tracked files of the process.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     watch: Option<FileWatch>,
     /// `None` for one that cannot be followed.
     files: Vec<Option<Followed>>,
@@ -36,7 +36,7 @@ pub(super) struct Files {
 
 impl Files {
     /// Follows nothing yet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             watch: FileWatch::new().ok(),
             files: Vec::new(),
@@ -44,13 +44,13 @@ impl Files {
     }
 
     /// Readable when there may be changes. None where the kernel has no inotify for us.
-    pub(super) fn readable(&self) -> Option<&FileWatch> {
+    pub(crate) fn readable(&self) -> Option<&FileWatch> {
         self.watch.as_ref()
     }
 
     /// From now on these files count; they are read. At the first start, those that ask for it are written before.
     /// `used` says whether anybody tracks the file at that position.
-    pub(super) fn configure(
+    pub(crate) fn configure(
         &mut self,
         files: &[TrackFile],
         used: impl Fn(usize) -> bool,
@@ -93,12 +93,12 @@ impl Files {
     }
 
     /// Values by position; none for a file that cannot be followed.
-    pub(super) fn values(&self) -> impl Iterator<Item = Option<i64>> + '_ {
+    pub(crate) fn values(&self) -> impl Iterator<Item = Option<i64>> + '_ {
         self.files.iter().map(|f| f.as_ref().map(|f| f.value))
     }
 
     /// Takes the changes that wait: position and new value of each, in their order.
-    pub(super) fn changes(&mut self) -> Vec<(usize, i64)> {
+    pub(crate) fn changes(&mut self) -> Vec<(usize, i64)> {
         let mut changed = Vec::new();
         let Some(watch) = &self.watch else {
             return changed;

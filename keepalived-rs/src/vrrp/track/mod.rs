@@ -5,7 +5,7 @@
 //! Answers to: keepalived-behaviour.md section 7.
 
 mod bfd;
-mod file;
+pub(crate) mod file;
 pub(crate) mod process;
 mod script;
 

@@ -1,0 +1,717 @@
+//! The loop of the checker process. It knows no rule: what happened goes into the core, what the core says is done.
+//!
+//! ```text
+//!   timerfd ──┐                         ┌─▶ probe::Probes ─▶ verdicts ─┐
+//!   probes  ──┤                         ├─▶ tables (IPVS)              │
+//!   files   ──┼─▶ Input ─▶ Engine ─▶ Output ─▶ notify, text::check     │
+//!   signals ──┘      ▲                  └──────────────────────────────┤
+//!                    └─────────────────────────────────────────────────┘
+//! ```
+//! One task, nothing detached, whatever the number of real servers.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use checker_proto::config::{Config, VsId};
+use checker_proto::{CheckerId, Engine, Input, Output, RsId, Verdict};
+use conf_parsers::keepalived::Part;
+use conf_parsers::keepalived::model::Model;
+use conf_parsers::keepalived::model::check::CheckKind;
+use conf_parsers::keepalived::model::lvs::{RealServer, VirtualServer};
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use daemon_rt::signals::Signals;
+use linux_io::signal::Signal;
+use linux_io::timer::{TimerFd, monotonic_now};
+use linux_io::watch::Watch;
+use net_types::{Duration, Instant};
+
+use super::EXIT_FATAL;
+use super::addresses::Addresses;
+use super::lower::{First, firsts, lower, number};
+use super::notify::Notifier;
+use super::probe::{CheckSpec, Context as ProbeContext, Probes};
+use super::tables::Tables;
+use crate::child::{Context, Kind};
+use crate::config::parse_child;
+use crate::host::{self, System};
+use crate::process::{self, Scheduling};
+use crate::text::check::{self as text, About};
+use crate::text::errno::sentence;
+use crate::vrrp::track::file::Files;
+use crate::not_implemented;
+
+/// How long the end waits for scripts and mails that tell of it.
+const STOP_PATIENCE: Duration = Duration::from_millis(1_100);
+/// BFD events in one turn.
+const EVENTS_AT_ONCE: usize = 64;
+
+/// The process.
+pub(super) struct Child<'a> {
+    pub(super) context: &'a mut Context,
+    pub(super) detail: bool,
+    pub(super) host: System,
+    pub(super) model: Model,
+    /// Where the core's numbers begin, for `model`.
+    firsts: Vec<First>,
+    pub(super) engine: Engine,
+    tables: Tables,
+    notifier: Notifier,
+    probes: Probes,
+    probes_watch: Watch,
+    verdicts: Vec<(CheckerId, Verdict)>,
+    files: Files,
+    addresses: Addresses,
+    pub(super) scheduling: Scheduling,
+    /// The model and configuration that the core's numbers are about to mean.
+    next: Option<Box<(Model, Config)>>,
+    /// Verdict of `MISC_CHECK` and times of its runs, for dumps.
+    done: Option<u8>,
+    patience: Option<Instant>,
+    /// Dumps in `config_save_dir` so far.
+    pub(super) saved: u32,
+}
+
+struct Watches {
+    timer: Watch,
+    signals: Watch,
+    mail: Option<Watch>,
+    files: Option<Watch>,
+    bfd: Option<Watch>,
+}
+
+/// Starts, lives, stops. The exit status.
+pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
+    let host = System::new();
+    let lines = context.shared.read().inspect_err(|_| {
+        log!(Priority::Err, "Cannot read the configuration");
+    })?;
+    let outcome = parse_child(
+        &lines,
+        Part::Checker,
+        &host,
+        &context.options,
+        false,
+        Some(&context.global),
+    );
+    drop(lines);
+    for line in not_implemented::of_outcome(&outcome, Part::Checker) {
+        log!(Priority::Warning, "{line}");
+    }
+    if let Some(status) = outcome.exit {
+        return Ok(status);
+    }
+    let model = outcome.model;
+    let detail = context.options.log_detail > 0;
+    let now = monotonic_now();
+    let mut tables = Tables::new(&model.lvs);
+    if tables.open(&model.global, &model.lvs, false).is_err() {
+        return Ok(EXIT_FATAL);
+    }
+    tables.start_daemons(&model.global, None);
+    let mut notifier = Notifier::new(&model.global, detail);
+    notifier.open_fifos(&model.global, now);
+    let mut files = Files::new();
+    configure_files(&mut files, &model, false, context.umask);
+    let addresses = Addresses::new(&model);
+    let config = lower(&model, values(&files), None, |vs| addresses.count(vs));
+    let engine = Engine::new(&config, seed());
+    drop(config);
+    let probes = Probes::new(ProbeContext {
+        ssl: model.lvs.ssl.clone(),
+    })?;
+    let mut child = Child {
+        detail,
+        context,
+        host,
+        firsts: firsts(&model.lvs),
+        engine,
+        tables,
+        notifier,
+        probes_watch: Watch::reading(&probes.readable())?,
+        probes,
+        verdicts: Vec::new(),
+        files,
+        addresses,
+        scheduling: Scheduling::default(),
+        model,
+        next: None,
+        done: None,
+        patience: None,
+        saved: 0,
+    };
+    child.feed(now, Input::Start);
+    child.say_bfd();
+    child.context.config_read();
+    child.dump_configuration();
+    child
+        .scheduling
+        .apply(&child.model.global, Kind::Checker);
+    linux_io::process::trim_memory();
+
+    let timer = TimerFd::new()?;
+    let watches = Watches {
+        timer: Watch::reading(&timer)?,
+        signals: Watch::reading(signals)?,
+        mail: child
+            .notifier
+            .mail_readable()
+            .map(Watch::reading)
+            .transpose()?,
+        files: child.files.readable().map(Watch::reading).transpose()?,
+        bfd: child
+            .context
+            .bfd_events
+            .as_ref()
+            .map(Watch::reading)
+            .transpose()?,
+    };
+    let mut armed = None;
+    loop {
+        if let Some(status) = child.finished() {
+            return Ok(status);
+        }
+        let next = child.next_timeout();
+        if next != armed {
+            timer.set(next)?;
+            armed = next;
+        }
+        poll_fn(|cx| {
+            let mut ready = child.addresses.poll_ready(cx);
+            let always = [&watches.timer, &watches.signals, &child.probes_watch];
+            let some = [&watches.mail, &watches.files, &watches.bfd];
+            for watch in always.into_iter().chain(some.into_iter().flatten()) {
+                ready |= watch.poll_read(cx);
+            }
+            if ready {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        if let Ok(fired) = watches.timer.read(|| timer.expired()) {
+            watches.timer.emptied();
+            if fired {
+                if let Some(due) = armed.take() {
+                    child.scheduling.met(due, monotonic_now());
+                }
+            }
+        }
+        // What has arrived first: it must not count as late because we look late.
+        child.probes_ready();
+        child.timeout(monotonic_now());
+        child.news(&watches);
+        child.signals(&watches.signals, signals);
+    }
+}
+
+/// Different in each run and on each machine.
+fn seed() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let time = u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or(0);
+    (u64::from(std::process::id()) << 32 ^ time).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn configure_files(files: &mut Files, model: &Model, reload: bool, umask: u32) {
+    let written = &model.vrrp.track_files;
+    let used = |n: usize| {
+        let name = written.get(n).map(|f| &*f.name.value);
+        let servers = model.lvs.virtual_servers.iter();
+        let mut checks = servers
+            .flat_map(|vs| &vs.real_servers)
+            .flat_map(|rs| &rs.track_files);
+        checks.any(|c| Some(&*c.file.value) == name)
+    };
+    files.configure(written, used, reload, umask);
+}
+
+fn values(files: &Files) -> Vec<i64> {
+    files.values().map(|v| v.unwrap_or(0)).collect()
+}
+
+impl Child<'_> {
+    /// One thing happened: into the core with it, and everything that follows from it is done.
+    fn feed(&mut self, now: Instant, input: Input) {
+        self.engine.handle(now, input);
+        self.drain(now);
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(output) = self.engine.poll_output() {
+            self.output(now, output);
+        }
+        if !self.tables.is_clean() {
+            self.tables.flush(&self.model.global, &self.model.lvs);
+        }
+    }
+
+    fn output(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Probe { checker, url } => self.probe(now, checker, url),
+            Output::Ipvs(wish) => self.tables.want(wish),
+            Output::RealServer { quiet: true, .. } => {}
+            Output::RealServer {
+                rs, up, stopping, ..
+            } => {
+                let Some((vs, real)) = real_of(&self.model, &self.firsts, rs) else {
+                    return;
+                };
+                if self.notifier.tells_real(real, up) {
+                    self.tables.flush(&self.model.global, &self.model.lvs);
+                    self.notifier.real(now, (vs, real), up, stopping);
+                }
+            }
+            Output::Quorum(quorum) if quorum.quiet => {}
+            Output::Quorum(quorum) => {
+                let Some(vs) = virtual_of(&self.model, quorum.vs) else {
+                    return;
+                };
+                if self.notifier.tells_quorum(vs, quorum.up) {
+                    self.tables.flush(&self.model.global, &self.model.lvs);
+                    self.notifier.quorum(now, vs, &quorum);
+                }
+            }
+            Output::CheckerMail {
+                checker,
+                verdict,
+                up,
+            } => {
+                let alive = self.engine.owner(checker);
+                let alive = alive.and_then(|rs| self.engine.real(rs));
+                let alive = alive.is_some_and(|r| r.alive);
+                let about = about(&self.model, self.place_of(checker));
+                if let (Some(vs), Some(rs), Some(written)) = (about.vs, about.rs, about.checker) {
+                    let body = text::mail(vs, rs, written, verdict, up);
+                    self.notifier.mail(now, (vs, rs), alive, &body);
+                }
+            }
+            Output::GoneMail { rs, stopping } => {
+                let Some(both) = real_of(&self.model, &self.firsts, rs) else {
+                    return;
+                };
+                let body = if stopping {
+                    "=> Shutting down <="
+                } else {
+                    "=> Removing <="
+                };
+                self.notifier.mail(now, both, false, body);
+            }
+            Output::Notice(notice) => self.say(&notice),
+            Output::Reconfigured => self.switch(),
+            Output::Done => {
+                self.tables.flush(&self.model.global, &self.model.lvs);
+                self.done = Some(0);
+            }
+        }
+    }
+
+    /// The core's numbers mean the new configuration from here on.
+    fn switch(&mut self) {
+        self.tables.flush(&self.model.global, &self.model.lvs);
+        let Some(next) = self.next.take() else {
+            return;
+        };
+        let (model, config) = *next;
+        self.firsts = firsts(&model.lvs);
+        let old = std::mem::replace(&mut self.model, model);
+        self.tables.reconfigure(old.lvs, &self.model.lvs, &config);
+    }
+
+    fn probe(&mut self, now: Instant, id: CheckerId, url: u16) {
+        let place = self.place_of(id);
+        let Some((vs, rs, at)) = place.and_then(|(vs, rs, at)| {
+            let server = self.model.lvs.virtual_servers.get(vs)?;
+            Some((server, server.real_servers.get(rs)?, at))
+        }) else {
+            return;
+        };
+        let Some(checker) = rs.checkers.get(at) else {
+            return;
+        };
+        let spec = CheckSpec {
+            checker,
+            real_server: rs.addr,
+            url: url.into(),
+            real_server_host: rs.virtualhost.as_ref().map(|h| &*h.value),
+            virtual_server_host: vs.virtualhost.as_ref().map(|h| &*h.value),
+            delay_loop: Duration::from_micros(vs.times.delay_loop.unwrap_or(0)),
+        };
+        self.probes.start(now, id, &spec);
+    }
+
+    /// Positions of the virtual server, the real server in it and the checker in that.
+    fn place_of(&self, id: CheckerId) -> Option<(usize, usize, usize)> {
+        let rs = self.engine.owner(id)?;
+        let real = self.engine.real(rs)?;
+        let vs = usize::try_from(real.vs.0).ok()?;
+        let first = self.firsts.get(vs)?;
+        let place = rs.0.checked_sub(first.real)?;
+        let at = id.0.checked_sub(real.checkers.0)?;
+        Some((vs, usize::try_from(place).ok()?, usize::try_from(at).ok()?))
+    }
+
+    fn say(&self, notice: &checker_proto::Notice) {
+        use checker_proto::Notice as N;
+        let about = match *notice {
+            N::Activating { checker, .. }
+            | N::Suspending { checker, .. }
+            | N::Succeeded(checker)
+            | N::Failed { checker, .. }
+            | N::Attempt { checker, .. }
+            | N::Page { checker, .. }
+            | N::Script { checker, .. }
+            | N::NotRun(checker, _)
+            | N::Bfd { checker, .. }
+            | N::FileFault { checker, .. } => about(&self.model, self.place_of(checker)),
+            N::Service { rs, .. }
+            | N::Removing { rs, .. }
+            | N::NoLonger(rs)
+            | N::Weight { rs, .. } => {
+                let found = real_of(&self.model, &self.firsts, rs);
+                About {
+                    vs: found.map(|(vs, _)| vs),
+                    rs: found.map(|(_, rs)| rs),
+                    ..About::default()
+                }
+            }
+            N::RemovingVirtualServer(vs)
+            | N::Sorry(vs, _)
+            | N::SorryGone(vs)
+            | N::Pool(vs, _) => self.about_virtual(vs),
+            N::Gained(q) | N::Lost(q) => self.about_virtual(q.vs),
+        };
+        for (priority, line) in text::lines(notice, &about, self.detail) {
+            log!(priority, "{line}");
+        }
+    }
+
+    fn about_virtual(&self, vs: VsId) -> About<'_> {
+        About {
+            vs: virtual_of(&self.model, vs),
+            ..About::default()
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let own = [
+            self.engine.next_timeout(),
+            self.probes.next_timeout(),
+            self.notifier.next_timeout(),
+            self.patience,
+        ];
+        own.into_iter().flatten().min()
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let mut verdicts = std::mem::take(&mut self.verdicts);
+        self.probes.handle_timeout(now, &mut verdicts);
+        self.judged(now, &mut verdicts);
+        self.verdicts = verdicts;
+        self.engine.handle_timeout(now);
+        self.drain(now);
+        self.notifier.handle_timeout(now);
+    }
+
+    /// Servers that have something to say.
+    fn probes_ready(&mut self) {
+        let now = monotonic_now();
+        let mut verdicts = std::mem::take(&mut self.verdicts);
+        let _ = self.probes_watch.read(|| {
+            if self.probes.ready(now, &mut verdicts) {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        });
+        self.judged(now, &mut verdicts);
+        self.verdicts = verdicts;
+    }
+
+    fn judged(&mut self, now: Instant, verdicts: &mut Vec<(CheckerId, Verdict)>) {
+        for (checker, verdict) in verdicts.drain(..) {
+            self.feed(now, Input::ProbeDone { checker, verdict });
+        }
+    }
+
+    /// Tracked files, BFD sessions, addresses, mail servers.
+    fn news(&mut self, watches: &Watches) {
+        let now = monotonic_now();
+        if let Some(watch) = &watches.files {
+            let mut changes = Vec::new();
+            let _ = watch.read(|| {
+                changes = self.files.changes();
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            });
+            for (file, value) in changes {
+                let file = number(file);
+                self.feed(now, Input::File { file, value });
+            }
+        }
+        if let Some(watch) = &watches.bfd {
+            for _ in 0..EVENTS_AT_ONCE {
+                let event = watch.read(|| match &self.context.bfd_events {
+                    Some(events) => events.receive(),
+                    None => Err(io::ErrorKind::WouldBlock.into()),
+                });
+                let Ok(event) = event else { break };
+                self.bfd_event(now, &event);
+            }
+        }
+        for (address, present) in self.addresses.news() {
+            self.address(now, address, present);
+        }
+        if let Some(watch) = &watches.mail {
+            let _ = watch.read(|| self.notifier.mail_ready(now));
+        }
+    }
+
+    fn address(&mut self, now: Instant, address: std::net::IpAddr, present: bool) {
+        let servers = self.model.lvs.virtual_servers.iter().enumerate();
+        let mine = servers.filter(|(_, vs)| vs.ha_suspend && Addresses::is_of(vs, address));
+        let mine: Vec<_> = mine.map(|(n, _)| VsId(number(n))).collect();
+        if mine.is_empty() {
+            return;
+        }
+        if self.detail {
+            let what = if present { "added" } else { "removed" };
+            log!(
+                Priority::Info,
+                "Netlink reflector reports IP {address} {what}"
+            );
+        }
+        for vs in mine {
+            self.feed(now, Input::Address { vs, present });
+        }
+    }
+
+    fn say_bfd(&self) {
+        if cfg!(feature = "bfd") {
+            log!(Priority::Info, "Activating BFD healthchecker");
+        }
+    }
+
+    fn bfd_event(&mut self, now: Instant, event: &crate::ipc::BfdEvent) {
+        if self.detail {
+            let state = if event.up { "Up" } else { "Down" };
+            let took = now.since(event.sent).as_micros();
+            log!(
+                Priority::Info,
+                "Received BFD event: instance {} is in state {state} (delivered in {took} usec)",
+                event.name
+            );
+        }
+        let mut found = Vec::new();
+        for (vs, first) in self.model.lvs.virtual_servers.iter().zip(&self.firsts) {
+            let mut next = first.checker;
+            for rs in &vs.real_servers {
+                for (n, checker) in rs.checkers.iter().enumerate() {
+                    if matches!(&checker.kind, CheckKind::Bfd { session } if *session.value == *event.name)
+                    {
+                        found.push(CheckerId(next.saturating_add(number(n))));
+                    }
+                }
+                next = next.saturating_add(super::lower::checkers(rs));
+            }
+        }
+        for checker in found {
+            let up = event.up;
+            self.feed(now, Input::Bfd { checker, up });
+        }
+    }
+
+    fn signals(&mut self, watch: &Watch, signals: &Signals) {
+        loop {
+            let next = watch.read(|| {
+                let next = signals.next()?;
+                next.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+            });
+            let Ok(signal) = next else { return };
+            match signal {
+                Signal::TERM | Signal::INT => self.shut_down(),
+                Signal::HUP => self.reload(),
+                Signal::XCPU => process::say_too_much_time(Kind::Checker),
+                Signal::USR1 => {
+                    let pid = std::process::id();
+                    log!(
+                        Priority::Info,
+                        "Printing checker data for process({pid}) on signal"
+                    );
+                    host::ask_default_account(&mut self.model.global, &self.host);
+                    self.dump();
+                }
+                Signal::CHLD => {
+                    while let Ok(Some((pid, exit))) = linux_io::process::reap_any() {
+                        self.notifier.exited(pid, exit);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn shut_down(&mut self) {
+        if self.done.is_some() {
+            return;
+        }
+        let now = monotonic_now();
+        self.give_up_probes();
+        self.notifier.stopping(now);
+        let keep = self.context.options.dont_release_ipvs;
+        self.feed(now, Input::Shutdown { keep });
+    }
+
+    fn give_up_probes(&mut self) {
+        for id in 0..number(self.engine.checkers()) {
+            self.probes.cancel(CheckerId(id));
+        }
+    }
+
+    /// The exit status, when nothing is left to do or to wait for.
+    fn finished(&mut self) -> Option<u8> {
+        let status = self.done?;
+        let now = monotonic_now();
+        let patience = *self.patience.get_or_insert(now + STOP_PATIENCE);
+        if self.notifier.busy() && now < patience {
+            return None;
+        }
+        self.notifier.close_fifos(now);
+        self.notifier.kill_all(now);
+        self.tables.close();
+        Some(status)
+    }
+
+    /// SIGHUP: the parent has put a new configuration where we read it.
+    fn reload(&mut self) {
+        if self.done.is_some() {
+            return;
+        }
+        let begin = monotonic_now();
+        log!(Priority::Info, "Reloading");
+        self.scheduling.reset();
+        let lines = match self.context.shared.read() {
+            Ok(lines) => lines,
+            Err(e) => {
+                log!(
+                    Priority::Err,
+                    "Cannot read the new configuration, keeping the old one - {}",
+                    sentence(&e)
+                );
+                self.context.config_read();
+                return;
+            }
+        };
+        self.save(false);
+        let outcome = parse_child(
+            &lines,
+            Part::Checker,
+            &self.host,
+            &self.context.options,
+            true,
+            None,
+        );
+        drop(lines);
+        for line in not_implemented::of_outcome(&outcome, Part::Checker) {
+            log!(Priority::Warning, "{line}");
+        }
+        if let Some(status) = outcome.exit {
+            self.done = Some(status);
+            return;
+        }
+        let model = outcome.model;
+        process::adopt(
+            self.context,
+            Kind::Checker,
+            &self.model.global,
+            &model.global,
+        );
+        if self.tables.open(&model.global, &model.lvs, true).is_err() {
+            self.done = Some(EXIT_FATAL);
+            return;
+        }
+        self.tables
+            .start_daemons(&model.global, Some(&self.model.global));
+        self.give_up_probes();
+        if model.lvs.ssl != self.model.lvs.ssl {
+            self.new_probes(&model);
+        }
+        self.notifier.reconfigure(&model.global);
+        self.notifier.open_fifos(&model.global, begin);
+        configure_files(&mut self.files, &model, true, self.context.umask);
+        self.addresses.reconfigure(&model);
+        let before = Some(&self.model.lvs);
+        let config = lower(&model, values(&self.files), before, |vs| {
+            self.addresses.count(vs)
+        });
+        let now = monotonic_now();
+        self.engine
+            .handle(now, Input::Reconfigure(Box::new(config.clone())));
+        self.next = Some(Box::new((model, config)));
+        self.drain(now);
+        self.say_bfd();
+        self.context.config_read();
+        self.dump_configuration();
+        self.scheduling.apply(&self.model.global, Kind::Checker);
+        self.save(true);
+        linux_io::process::trim_memory();
+        let took = monotonic_now().since(begin).as_micros();
+        log!(Priority::Info, "Reload finished in {took} usec");
+    }
+
+    fn new_probes(&mut self, model: &Model) {
+        let context = ProbeContext {
+            ssl: model.lvs.ssl.clone(),
+        };
+        let made = Probes::new(context).and_then(|p| Ok((Watch::reading(&p.readable())?, p)));
+        match made {
+            Ok((watch, probes)) => (self.probes_watch, self.probes) = (watch, probes),
+            Err(e) => log!(
+                Priority::Err,
+                "Cannot use the new SSL settings - {}",
+                sentence(&e)
+            ),
+        }
+    }
+}
+
+/// What is written at the positions of a virtual server, a real server in it and a checker in that.
+fn about(model: &Model, place: Option<(usize, usize, usize)>) -> About<'_> {
+    let Some((vs, rs, at)) = place else {
+        return About::default();
+    };
+    let vs = model.lvs.virtual_servers.get(vs);
+    let rs = vs.and_then(|vs| vs.real_servers.get(rs));
+    let file = rs.and_then(|rs| {
+        let place = at.checked_sub(rs.checkers.len())?;
+        rs.track_files.get(place).map(|f| &*f.file.value)
+    });
+    About {
+        vs,
+        rs,
+        checker: rs.and_then(|rs| rs.checkers.get(at)),
+        file,
+    }
+}
+
+/// A virtual server by the core's number.
+pub(super) fn virtual_of(model: &Model, vs: VsId) -> Option<&VirtualServer> {
+    let servers = &model.lvs.virtual_servers;
+    servers.get(usize::try_from(vs.0).ok()?)
+}
+
+/// A real server by the core's number, with its virtual server.
+fn real_of<'m>(
+    model: &'m Model,
+    firsts: &[First],
+    rs: RsId,
+) -> Option<(&'m VirtualServer, &'m RealServer)> {
+    let after = firsts.partition_point(|f| f.real <= rs.0);
+    let vs = after.checked_sub(1)?;
+    let place = rs.0.checked_sub(firsts.get(vs)?.real)?;
+    let server = model.lvs.virtual_servers.get(vs)?;
+    Some((server, server.real_servers.get(usize::try_from(place).ok()?)?))
+}
