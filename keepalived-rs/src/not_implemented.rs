@@ -14,36 +14,10 @@ use crate::config::Loaded;
 /// Keywords without effect: innermost block (empty at the top level) and keyword.
 #[rustfmt::skip]
 pub static KEYWORDS: &[(&str, &str)] = &[
-    // Health checkers and IPVS: no process for them yet.
-    ("", "virtual_server"),
-    ("", "virtual_server_group"),
+    // Health checkers.
     ("", "SSL"),
-    ("", "net_namespace_ipvs"),
-    ("global_defs", "lvs_timeouts"),
-    ("global_defs", "lvs_flush"),
-    ("global_defs", "lvs_flush_on_stop"),
-    ("global_defs", "lvs_flush_onstop"),
+    // It runs; the state of a VRRP instance is not followed.
     ("global_defs", "lvs_sync_daemon"),
-    ("global_defs", "lvs_notify_fifo"),
-    ("global_defs", "lvs_notify_fifo_script"),
-    ("global_defs", "lvs_netlink_cmd_rcv_bufs"),
-    ("global_defs", "lvs_netlink_cmd_rcv_bufs_force"),
-    ("global_defs", "lvs_netlink_monitor_rcv_bufs"),
-    ("global_defs", "lvs_netlink_monitor_rcv_bufs_force"),
-    ("global_defs", "checker_log_all_failures"),
-    ("global_defs", "no_checker_emails"),
-    ("global_defs", "rs_init_notifies"),
-    ("global_defs", "nftables_ipvs"),
-    ("global_defs", "nftables_ipvs_priority"),
-    ("global_defs", "nftables_ipvs_start_fwmark"),
-    ("global_defs", "checker_process_name"),
-    ("global_defs", "lvs_process_name"),
-    ("global_defs", "checker_priority"),
-    ("global_defs", "checker_no_swap"),
-    ("global_defs", "checker_rt_priority"),
-    ("global_defs", "checker_cpu_affinity"),
-    ("global_defs", "checker_rlimit_rttime"),
-    ("global_defs", "checker_rlimit_rtime"),
     ("vrrp_instance", "lvs_sync_daemon_interface"),
     // SNMP and D-Bus.
     ("global_defs", "snmp_socket"),
@@ -63,11 +37,7 @@ pub static KEYWORDS: &[(&str, &str)] = &[
 ];
 
 /// Command-line options without effect: how they are written.
-pub static OPTIONS: &[&str] = &[
-    "-I, --dont-release-ipvs",
-    "-x, --snmp",
-    "-A, --snmp-agent-socket",
-];
+pub static OPTIONS: &[&str] = &["-x, --snmp", "-A, --snmp-agent-socket"];
 
 /// The sentence for a keyword.
 pub fn sentence(block: &str, keyword: &str) -> String {
@@ -100,24 +70,19 @@ fn is_global(block: &str) -> bool {
     matches!(block, "" | "global_defs")
 }
 
-/// What the parent tells at start: options, globals, and the children that are not started.
+/// What the parent tells at start: options, globals, and what this build lacks.
 pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
     let mut out = Vec::new();
     let option = |given: bool, name: &str| {
         let written = OPTIONS.iter().find(|o| o.contains(name)).unwrap_or(&name);
         given.then(|| format!("WARNING - option {written}: not implemented yet"))
     };
-    out.extend(option(options.dont_release_ipvs, "--dont-release-ipvs"));
     out.extend(option(options.snmp, "--snmp"));
     out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
     let global = &loaded.outcome.model.global;
     out.extend(of_outcome(&loaded.outcome, Part::Parent));
-    let daemons = options.daemons;
-    if daemons.checker && (global.have_checker || daemons.all) {
-        out.push(
-            "WARNING - virtual_server: not implemented yet, no health checker child is started"
-                .to_owned(),
-        );
+    if !cfg!(feature = "lvs") && options.daemons.checker && global.have_checker {
+        out.push("WARNING - virtual_server: not in this build".to_owned());
     }
     out
 }

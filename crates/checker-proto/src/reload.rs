@@ -198,11 +198,10 @@ impl Engine {
     /// A real server that was not there: one failure is enough, and alpha means down.
     fn new_real(&mut self, _: RsId, first: CheckerId, count: u32) {
         for id in (first.0..first.0.saturating_add(count)).map(CheckerId) {
-            let alpha = self
-                .pool
-                .checkers
-                .get(at(id.0))
-                .is_some_and(|c| c.written.alpha && !matches!(c.written.kind, Kind::File { .. }));
+            let alpha =
+                self.pool.checkers.get(at(id.0)).is_some_and(|c| {
+                    c.written.alpha && !matches!(c.written.kind, Kind::File { .. })
+                });
             if alpha {
                 self.pool.mark(id, false);
             }

@@ -376,7 +376,9 @@ impl Pool {
             self.turn_real(rs, up);
         }
         self.mark(id, up);
-        self.reals.get(at(rs.0)).is_some_and(|r| r.alive != was_alive)
+        self.reals
+            .get(at(rs.0))
+            .is_some_and(|r| r.alive != was_alive)
     }
 
     /// Mail about a checker, if anybody wants it.

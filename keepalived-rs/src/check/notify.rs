@@ -63,10 +63,7 @@ impl Notifier {
     /// Opens the FIFOs and starts their readers; what was open before is closed first, and its readers told to end.
     pub(super) fn open_fifos(&mut self, global: &Global, now: Instant) {
         self.close_fifos(now);
-        for (written, kind) in [
-            (&global.notify_fifo, ""),
-            (&global.lvs_notify_fifo, "lvs_"),
-        ] {
+        for (written, kind) in [(&global.notify_fifo, ""), (&global.lvs_notify_fifo, "lvs_")] {
             let watched = &mut self.watched;
             let opened = notify_fifo::open(written, kind, |command, name| {
                 let started = watched.start(now, command, &[name], Purpose::FifoReader, None);

@@ -37,11 +37,11 @@ use super::tables::Tables;
 use crate::child::{Context, Kind};
 use crate::config::parse_child;
 use crate::host::{self, System};
+use crate::not_implemented;
 use crate::process::{self, Scheduling};
 use crate::text::check::{self as text, About};
 use crate::text::errno::sentence;
 use crate::vrrp::track::file::Files;
-use crate::not_implemented;
 
 /// How long the end waits for scripts and mails that tell of it.
 const STOP_PATIENCE: Duration = Duration::from_millis(1_100);
@@ -146,9 +146,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     child.say_bfd();
     child.context.config_read();
     child.dump_configuration();
-    child
-        .scheduling
-        .apply(&child.model.global, Kind::Checker);
+    child.scheduling.apply(&child.model.global, Kind::Checker);
     linux_io::process::trim_memory();
 
     let timer = TimerFd::new()?;
@@ -379,10 +377,9 @@ impl Child<'_> {
                     ..About::default()
                 }
             }
-            N::RemovingVirtualServer(vs)
-            | N::Sorry(vs, _)
-            | N::SorryGone(vs)
-            | N::Pool(vs, _) => self.about_virtual(vs),
+            N::RemovingVirtualServer(vs) | N::Sorry(vs, _) | N::SorryGone(vs) | N::Pool(vs, _) => {
+                self.about_virtual(vs)
+            }
             N::Gained(q) | N::Lost(q) => self.about_virtual(q.vs),
         };
         for (priority, line) in text::lines(notice, &about, self.detail) {
@@ -713,5 +710,8 @@ fn real_of<'m>(
     let vs = after.checked_sub(1)?;
     let place = rs.0.checked_sub(firsts.get(vs)?.real)?;
     let server = model.lvs.virtual_servers.get(vs)?;
-    Some((server, server.real_servers.get(usize::try_from(place).ok()?)?))
+    Some((
+        server,
+        server.real_servers.get(usize::try_from(place).ok()?)?,
+    ))
 }

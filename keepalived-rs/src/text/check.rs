@@ -41,7 +41,9 @@ pub fn lines(notice: &Notice, about: &About<'_>, detail: bool) -> Vec<(Priority,
         (notice, Some(rs)) => of_real(notice, vs, rs, about),
         (notice, None) => of_virtual(notice, vs),
     };
-    line.map(|line| (Priority::Info, line)).into_iter().collect()
+    line.map(|line| (Priority::Info, line))
+        .into_iter()
+        .collect()
 }
 
 fn with_names<T>(
@@ -95,7 +97,11 @@ fn of_real(
             inhibited,
             ..
         } => {
-            let verb = if stopping { "Shutting down" } else { "Removing" };
+            let verb = if stopping {
+                "Shutting down"
+            } else {
+                "Removing"
+            };
             let how = if inhibited { "(inhibited) " } else { "" };
             format!("{verb} {how}service {real} from VS {vs}")
         }
@@ -104,7 +110,9 @@ fn of_real(
             from, to, active, ..
         } => {
             let state = if active { "" } else { "in" };
-            format!("Changing weight from {from} to {to} for {state}active service {real} of VS {vs}")
+            format!(
+                "Changing weight from {from} to {to} for {state}active service {real} of VS {vs}"
+            )
         }
         Notice::FileFault { fault, .. } => {
             let what = if fault { "now" } else { "leaving" };
@@ -162,7 +170,10 @@ fn of_checker(
             let CheckKind::Http(http) = kind else {
                 return None;
             };
-            let path = http.urls.get(usize::from(url)).and_then(|u| u.path.as_ref());
+            let path = http
+                .urls
+                .get(usize::from(url))
+                .and_then(|u| u.path.as_ref());
             let path = path.map_or("(null)", |p| &*p.value);
             probe::web_success(proof, &real.to_string(), path)
         }

@@ -373,7 +373,7 @@ mod tests {
         };
         let group = model.vrrp.sync_groups.first_mut().unwrap();
         group.notify.any = script(&format!("echo \"$@\" > {}", path("group")));
-        model.global.vrrp_notify_fifo = FifoModel {
+        model.global.vrrp_notify_fifo = conf_parsers::keepalived::model::global::Fifo {
             name: Some(path("fifo")),
             uid: users::euid(),
             gid: users::egid(),
