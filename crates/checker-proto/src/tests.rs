@@ -429,7 +429,7 @@ fn invariants_hold_in_any_order_of_events() {
         config.virtual_servers[0].quorum = quorum;
         config.virtual_servers[0].hysteresis = pick(quorum);
         config.virtual_servers[0].sorry = (pick(2) == 0).then(Sorry::default);
-        let mut engine = Engine::new(&config, seed.into());
+        let mut engine = Engine::new(&config, seed);
         let mut now = Instant::from_micros(0);
         let mut table = vec![None; config.virtual_servers[0].real_servers.len()];
         let mut sorry = None;

@@ -14,7 +14,7 @@ use std::io;
 use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use checker_proto::config::{Config, VsId};
+use checker_proto::config::{Config, Kind as Written, VsId};
 use checker_proto::{CheckerId, Engine, Input, Output, RsId, Verdict};
 use conf_parsers::keepalived::Part;
 use conf_parsers::keepalived::model::Model;
@@ -23,6 +23,7 @@ use conf_parsers::keepalived::model::lvs::{RealServer, VirtualServer};
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
+use linux_io::process::{Exit, Pid};
 use linux_io::signal::Signal;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::watch::Watch;
@@ -119,9 +120,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     let config = lower(&model, values(&files), None, |vs| addresses.count(vs));
     let engine = Engine::new(&config, seed());
     drop(config);
-    let probes = Probes::new(ProbeContext {
-        ssl: model.lvs.ssl.clone(),
-    })?;
+    let probes = Probes::new(probe_context(&model))?;
     let mut child = Child {
         detail,
         context,
@@ -213,6 +212,13 @@ fn seed() -> u64 {
         .unwrap_or_default();
     let time = u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or(0);
     (u64::from(std::process::id()) << 32 ^ time).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn probe_context(model: &Model) -> ProbeContext {
+    ProbeContext {
+        ssl: model.lvs.ssl.clone(),
+        seed: seed(),
+    }
 }
 
 fn configure_files(files: &mut Files, model: &Model, reload: bool, umask: u32) {
@@ -430,6 +436,12 @@ impl Child<'_> {
     }
 
     fn judged(&mut self, now: Instant, verdicts: &mut Vec<(CheckerId, Verdict)>) {
+        for (checker, notice) in self.probes.notices() {
+            let about = about(&self.model, self.place_of(checker));
+            if let Some((priority, line)) = text::of_probe(&notice, &about) {
+                log!(priority, "{line}");
+            }
+        }
         for (checker, verdict) in verdicts.drain(..) {
             self.feed(now, Input::ProbeDone { checker, verdict });
         }
@@ -543,12 +555,25 @@ impl Child<'_> {
                 }
                 Signal::CHLD => {
                     while let Ok(Some((pid, exit))) = linux_io::process::reap_any() {
-                        self.notifier.exited(pid, exit);
+                        if !self.notifier.exited(pid, exit) {
+                            self.script_ended(pid, exit);
+                        }
                     }
                 }
                 _ => {}
             }
         }
+    }
+
+    fn script_ended(&mut self, pid: Pid, exit: Exit) {
+        let mut verdicts = std::mem::take(&mut self.verdicts);
+        let engine = &self.engine;
+        self.probes.script_ended(pid, exit, &mut verdicts, |id| {
+            let kind = engine.checker(id).map(|c| c.written.kind);
+            matches!(kind, Some(Written::Misc { dynamic: true }))
+        });
+        self.judged(monotonic_now(), &mut verdicts);
+        self.verdicts = verdicts;
     }
 
     fn shut_down(&mut self) {
@@ -557,6 +582,7 @@ impl Child<'_> {
         }
         let now = monotonic_now();
         self.give_up_probes();
+        self.probes.end_scripts(Signal::TERM, now + STOP_PATIENCE);
         self.notifier.stopping(now);
         let keep = self.context.options.dont_release_ipvs;
         self.feed(now, Input::Shutdown { keep });
@@ -633,6 +659,7 @@ impl Child<'_> {
         self.tables
             .start_daemons(&model.global, Some(&self.model.global));
         self.give_up_probes();
+        self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
         if model.lvs.ssl != self.model.lvs.ssl {
             self.new_probes(&model);
         }
@@ -660,10 +687,8 @@ impl Child<'_> {
     }
 
     fn new_probes(&mut self, model: &Model) {
-        let context = ProbeContext {
-            ssl: model.lvs.ssl.clone(),
-        };
-        let made = Probes::new(context).and_then(|p| Ok((Watch::reading(&p.readable())?, p)));
+        let made =
+            Probes::new(probe_context(model)).and_then(|p| Ok((Watch::reading(&p.readable())?, p)));
         match made {
             Ok((watch, probes)) => (self.probes_watch, self.probes) = (watch, probes),
             Err(e) => log!(

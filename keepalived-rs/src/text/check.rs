@@ -7,6 +7,7 @@ use conf_parsers::keepalived::model::lvs::{RealServer, SorryServer, Trio, Virtua
 use daemon_rt::log::Priority;
 
 use super::probe::{self, Names};
+use crate::check::probe as run;
 
 /// What a notice is about, found by its numbers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +45,18 @@ pub fn lines(notice: &Notice, about: &About<'_>, detail: bool) -> Vec<(Priority,
     line.map(|line| (Priority::Info, line))
         .into_iter()
         .collect()
+}
+
+/// The line of a probe that does not hang on its verdict.
+pub fn of_probe(notice: &run::Notice, about: &About<'_>) -> Option<(Priority, String)> {
+    let (vs, rs, checker) = (about.vs?, about.rs?, about.checker?);
+    let urls = match &checker.kind {
+        CheckKind::Http(http) => &http.urls[..],
+        _ => &[],
+    };
+    Some(with_names(vs, rs, checker, |names| {
+        probe::notice(notice, names, urls)
+    }))
 }
 
 fn with_names<T>(
