@@ -52,17 +52,21 @@ pub fn parse_options(options: &Options, reload: bool) -> ParseOptions {
 }
 
 /// The keywords that this build knows: those of Debian's build of the original, or with `KEEPALIVED_KEYWORDS=openwrt` at build time
-/// those of OpenWrt's; without the parts that are not built.
+/// those of OpenWrt's; with the parts that are built and without those that are not.
 fn features() -> Features {
     let mut all = match option_env!("KEEPALIVED_KEYWORDS") {
         Some("openwrt") => Features::openwrt(),
         _ => Features::default(),
     };
-    if !cfg!(feature = "bfd") {
-        all = all.without(Feature::Bfd);
-    }
-    if cfg!(feature = "iptables") {
-        all = all.with(Feature::Iptables);
+    for (feature, built) in [
+        (Feature::Bfd, cfg!(feature = "bfd")),
+        (Feature::Iptables, cfg!(feature = "iptables")),
+    ] {
+        all = if built {
+            all.with(feature)
+        } else {
+            all.without(feature)
+        };
     }
     all
 }

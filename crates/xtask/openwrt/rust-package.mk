@@ -1,0 +1,6 @@
+# Stands in for the packages feed's rust-package.mk.
+RUST_ARCH_DEPENDS := @RUST
+CARGO_PKG_VARS =
+CARGO_PKG_ARGS =
+define RustBinPackage
+endef
