@@ -24,6 +24,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("dpkg-shlibdeps", "dpkg-dev"),
     ("shellcheck", "shellcheck"),
     ("busybox", "busybox"),
+    ("make", "make"),
+    ("unshare", "util-linux"),
     // Servers that are checked, and that take mail.
     ("python3", "python3"),
     ("openssl", "openssl"),

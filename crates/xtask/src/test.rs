@@ -83,6 +83,7 @@ fn all(steps: &mut Steps) -> Result<()> {
             "mips-musl and static x86_64",
             &["cross", "mips-musl", "musl"][..],
         ),
+        ("OpenWrt's packages", &["openwrt"][..]),
     ] {
         steps.step(name, || {
             let mut again = cargo(&["run", "--quiet", "--package", "xtask", "--"]);

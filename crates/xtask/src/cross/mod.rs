@@ -136,6 +136,26 @@ pub(crate) fn run(wanted: &[&str]) -> Result<()> {
     result
 }
 
+/// The folder with both daemons for a target, which are built where they are not there yet.
+pub(crate) fn daemons(name: &str) -> Result<PathBuf> {
+    let target = find(name)?;
+    let folder = built(target);
+    if ["keepalived", "conntrackd"]
+        .iter()
+        .any(|daemon| !folder.join(daemon).exists())
+    {
+        build(target, &prepare(target)?)?;
+    }
+    Ok(folder)
+}
+
+fn built(target: &Target) -> PathBuf {
+    target_dir()
+        .join("cross")
+        .join(target.triple)
+        .join("release")
+}
+
 /// Makes everything ready; what is there already is kept.
 pub(crate) fn prepare(target: &Target) -> Result<Toolchain> {
     let place = packages::Place::open()?;
@@ -210,10 +230,7 @@ fn build(target: &Target, toolchain: &Toolchain) -> Result<()> {
     words.extend(DAEMONS.iter().flat_map(|daemon| ["-p", daemon]));
     let mut build = toolchain.cargo(&words);
     run_command(build.envs(size::FORCED.iter().copied()))?;
-    let folder = target_dir()
-        .join("cross")
-        .join(target.triple)
-        .join("release");
+    let folder = built(target);
     println!("bytes under OpenWrt's profile, {}:", target.triple);
     size::list(&folder)
 }

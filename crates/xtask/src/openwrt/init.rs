@@ -69,7 +69,10 @@ pub(super) fn generated(place: &Place, name: &str, action: &str) -> PathBuf {
 fn play(place: &Place, name: &str) -> Result<String> {
     let dir = place.scratch.join("init").join(name);
     let uci = dir.join("config");
-    write(&uci.join("keepalived"), &read(&data(&format!("{name}.uci")))?)?;
+    write(
+        &uci.join("keepalived"),
+        &read(&data(&format!("{name}.uci")))?,
+    )?;
     // The one path before which no function of UCI stands.
     let script = read(&feed().join("keepalived-rs/files/etc/init.d/keepalived"))?
         .replace("/etc/config/", &format!("{}/", uci.display()));

@@ -155,7 +155,11 @@ fn described(top: &Path, package: &Package) -> Result<()> {
         (package.name, "CONFLICTS", package.original),
         (package.name, "conffiles", &package.conffiles.join(" ")),
     ] {
-        same(&format!("{} {field}", package.name), get(of, field)?, wanted)?;
+        same(
+            &format!("{} {field}", package.name),
+            get(of, field)?,
+            wanted,
+        )?;
     }
     let path = root().join(get("-", "MAKE_PATH")?);
     if !path.join("Cargo.toml").exists() {
@@ -183,8 +187,9 @@ fn installed(place: &Place, top: &Path, package: &Package) -> Result<()> {
         format!("ROOT={}", target.display()),
         format!("install-{}", package.name),
     ];
-    run(make(top, package.folder, &["LVS", "IPTABLES"], &words)
-        .stdout(std::process::Stdio::null()))?;
+    run(
+        make(top, package.folder, &["LVS", "IPTABLES"], &words).stdout(std::process::Stdio::null())
+    )?;
     let mut found = BTreeMap::new();
     list(&target, &target, &mut found)?;
     let wanted: BTreeMap<String, u32> = read(&data(&format!("{}.files", package.original)))?
@@ -205,7 +210,9 @@ fn installed(place: &Place, top: &Path, package: &Package) -> Result<()> {
     if found != wanted {
         let only = |a: &BTreeMap<String, u32>, b: &BTreeMap<String, u32>| -> String {
             let differing = a.iter().filter(|(path, mode)| b.get(*path) != Some(*mode));
-            differing.map(|(path, mode)| format!("\n  {mode:04o} {path}")).collect()
+            differing
+                .map(|(path, mode)| format!("\n  {mode:04o} {path}"))
+                .collect()
         };
         return Err(format!(
             "{} installs what the original does not:{}\nthe original installs:{}",
@@ -288,7 +295,10 @@ fn options(top: &Path) -> Result<()> {
             get("RUST_PKG_FEATURES"),
             wanted,
         )?;
-        if let Some(odd) = wanted.split(' ').find(|f| !f.is_empty() && !features.contains(f)) {
+        if let Some(odd) = wanted
+            .split(' ')
+            .find(|f| !f.is_empty() && !features.contains(f))
+        {
             return Err(format!("keepalived-rs has no feature {odd}"));
         }
         if !get("CARGO_PKG_ARGS").contains("--no-default-features") {

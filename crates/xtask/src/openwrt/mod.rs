@@ -10,9 +10,16 @@
 //! | scripts | syntax, and the usual mistakes |
 //! | init scripts | `keepalived.conf` and procd's calls for UCI inputs, byte for byte |
 //! | configurations | both daemons say the same of each generated file |
+//! | signals | every process lives through the JSON signal of its C library; the file is never seen half |
+//! | procd | foreground, reload with a new file, start after a crash, stop in time |
+//! | page | the high-availability page on machines laid out like OpenWrt, the originals replaced half-way |
+//! | rpcd | plugin and hotplug script with a live daemon |
 
 mod init;
+mod live;
 mod makefile;
+mod page;
+mod procd;
 mod scripts;
 mod verdicts;
 
@@ -37,7 +44,15 @@ pub(crate) struct Place {
 
 /// Runs every step.
 pub(crate) fn run() -> Result<()> {
-    install::programs(&["busybox", "shellcheck", "ip"])?;
+    install::programs(&[
+        "busybox",
+        "shellcheck",
+        "make",
+        "ip",
+        "nft",
+        "conntrack",
+        "python3",
+    ])?;
     let programs = demo::programs(true)?;
     let release = target_dir().join("release");
     for daemon in ["keepalived", "conntrackd"] {
@@ -62,11 +77,32 @@ pub(crate) fn run() -> Result<()> {
     result
 }
 
+/// A step and what it does.
+type Step = (&'static str, fn(&Place) -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("makefiles", makefile::check),
+    ("scripts", |_| scripts::check()),
+    ("init scripts", init::check),
+    ("configurations", verdicts::check),
+    ("signals", live::signals),
+    ("rpcd", live::rpcd),
+    ("procd, keepalived", procd::keepalived),
+    ("procd, conntrackd", procd::conntrackd),
+    ("page", page::play),
+];
+
+/// Every step, also after one has failed.
 fn all(steps: &mut Steps, place: &Place) -> Result<()> {
-    steps.step("makefiles", || makefile::check(place))?;
-    steps.step("scripts", scripts::check)?;
-    steps.step("init scripts", || init::check(place))?;
-    steps.step("configurations", || verdicts::check(place))
+    let failures: Vec<String> = STEPS
+        .iter()
+        .filter_map(|(name, work)| steps.step(name, || work(place)).err())
+        .collect();
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n"))
+    }
 }
 
 /// The folder of the feed's packages.
@@ -95,20 +131,28 @@ fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// Fails unless both are the same; tells the first line in which they differ.
+/// Fails unless both are the same; tells the first lines in which they differ.
 fn same(what: &str, ours: &str, wanted: &str) -> Result<()> {
     if ours == wanted {
         return Ok(());
     }
-    let pairs = ours.lines().zip(wanted.lines());
-    let at = pairs.take_while(|(a, b)| a == b).count();
-    let line = |text: &str| text.lines().nth(at).unwrap_or("(the end)").to_owned();
-    Err(format!(
-        "{what} differs in line {}:\n  is        {}\n  should be {}",
-        at + 1,
-        line(ours),
-        line(wanted)
-    ))
+    let mut text = format!(
+        "{what} differs ({} lines, should be {}):",
+        ours.lines().count(),
+        wanted.lines().count()
+    );
+    let end = std::iter::once("(the end)");
+    let pairs = ours
+        .lines()
+        .chain(end.clone())
+        .zip(wanted.lines().chain(end));
+    for (number, (is, should)) in pairs.enumerate().filter(|(_, (a, b))| a != b).take(12) {
+        text.push_str(&format!(
+            "\n  line {}\n    is        {is}\n    should be {should}",
+            number + 1
+        ));
+    }
+    Err(text)
 }
 
 /// Names of the UCI inputs, without `.uci`.

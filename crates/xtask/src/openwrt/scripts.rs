@@ -41,7 +41,8 @@ fn find(dir: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
     for path in paths {
         if path.is_dir() {
             find(&path, out)?;
-        } else if path.extension().is_some_and(|e| e == "sh") || read(&path)?.starts_with("#!/bin/sh")
+        } else if path.extension().is_some_and(|e| e == "sh")
+            || read(&path)?.starts_with("#!/bin/sh")
         {
             out.push(path);
         }

@@ -6,7 +6,7 @@ use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::vrrp::Linkbeat;
 use conf_parsers::keepalived::sockaddr::Shown;
 
-use super::number::{date, fixed};
+use super::number::{date_before_fraction, fixed};
 use super::snapshot::InterfaceNow;
 use super::{Snapshot, line, reverse, truth};
 
@@ -211,7 +211,7 @@ fn kernel_settings(out: &mut String, i: &InterfaceNow) {
             out,
             "   {not}IPv6 forwarding. Last checked {} ({})",
             fixed(at.0),
-            date(at)
+            date_before_fraction(at)
         );
     }
 }

@@ -48,14 +48,23 @@ pub fn fixed(micros: u64) -> String {
 
 /// `Sun Nov 22 17:10:29.348822 2026` in local time.
 pub fn date(at: WallTime) -> String {
-    let micros = u32::try_from(at.0 % 1_000_000).unwrap_or(0);
-    let text = LocalTime::from_unix(at.0 / 1_000_000, micros.saturating_mul(1000))
-        .ctime()
-        .to_string();
+    let (text, micros) = ctime(at);
     match text.rsplit_once(' ') {
         Some((day_and_time, year)) => format!("{day_and_time}.{micros:06} {year}"),
         None => text,
     }
+}
+
+/// The same with the fraction behind the year, as one line of the dump has it.
+pub fn date_before_fraction(at: WallTime) -> String {
+    let (text, micros) = ctime(at);
+    format!("{text}.{micros:06}")
+}
+
+fn ctime(at: WallTime) -> (String, u32) {
+    let micros = u32::try_from(at.0 % 1_000_000).unwrap_or(0);
+    let local = LocalTime::from_unix(at.0 / 1_000_000, micros.saturating_mul(1000));
+    (local.ctime().to_string(), micros)
 }
 
 #[cfg(test)]
