@@ -14,6 +14,8 @@ pub mod config;
 pub mod dump_name;
 pub mod host;
 pub mod ipc;
+#[cfg(test)]
+mod manual;
 pub mod nf_tables;
 pub mod not_implemented;
 pub mod notify_fifo;

@@ -34,5 +34,10 @@ pub fn parse(text: &[u8], interface_exists: &dyn Fn(&str) -> bool) -> Outcome {
     grammar::parse(text, interface_exists)
 }
 
+/// Every reserved word of the language but on, off and the modes, old names included.
+pub fn keywords() -> impl Iterator<Item = &'static str> {
+    tokens::keywords()
+}
+
 #[cfg(test)]
 mod tests;

@@ -302,6 +302,12 @@ fn reserved(text: &[u8]) -> Option<Kind> {
         .map(|word| Kind::Keyword(word))
 }
 
+/// Every keyword and alias.
+pub(super) fn keywords() -> impl Iterator<Item = &'static str> {
+    let aliases = ALIASES.iter().map(|(alias, _)| *alias);
+    KEYWORDS.iter().copied().chain(aliases)
+}
+
 const ALIASES: [(&str, &str); 4] = [
     ("SocketBufferSize", "NetlinkBufferSize"),
     ("SocketBufferSizeMaxGrown", "NetlinkBufferSizeMaxGrowth"),
