@@ -140,6 +140,8 @@ pub enum Parsed {
     Run(Box<Options>),
     /// End with this status; what was to be said has been said.
     Exit(u8),
+    /// Be `genhash`, with these words.
+    Genhash(Vec<String>),
 }
 
 /// A key of the table below.
@@ -264,8 +266,24 @@ pub fn parse(program: &str, words: &[String], out: &mut dyn Write, err: &mut dyn
     let mut bad = false;
     let mut log_chosen = false;
     // What cannot be written to a closed stderr has no other way to be told.
-    for item in reading.by_ref() {
+    let mut first = true;
+    while let Some(item) = reading.next() {
+        let was_first = std::mem::replace(&mut first, false);
         match item {
+            Item::Found {
+                key: Key::Genhash,
+                long,
+                ..
+            } => {
+                if !was_first {
+                    let name = long.unwrap_or("-T");
+                    let _ = writeln!(
+                        err,
+                        "Warning -- `{name}` not used as first option, previous options ignored"
+                    );
+                }
+                return Parsed::Genhash(reading.rest().to_vec());
+            }
             Item::Unknown(culprit) => {
                 let _ = writeln!(err, "Unknown option {}", unknown(&culprit));
                 bad = true;
@@ -358,10 +376,6 @@ fn at_once(
                     Some(1)
                 }
             }
-        }
-        Key::Genhash => {
-            let _ = writeln!(err, "genhash: not implemented yet");
-            Some(1)
         }
         _ => None,
     }

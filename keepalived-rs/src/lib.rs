@@ -12,6 +12,8 @@ pub mod child;
 pub mod cli;
 pub mod config;
 pub mod dump_name;
+#[cfg(feature = "lvs")]
+pub mod genhash;
 pub mod host;
 pub mod ipc;
 #[cfg(test)]
@@ -40,8 +42,7 @@ pub fn main() -> ExitCode {
         .file_name()
         .is_some_and(|name| name == "genhash")
     {
-        let _ = writeln!(std::io::stderr(), "genhash: not implemented yet");
-        return 1.into();
+        return hash(&program, true, words.len(), &words).into();
     }
     let parsed = cli::parse(
         &program,
@@ -51,8 +52,26 @@ pub fn main() -> ExitCode {
     );
     match parsed {
         cli::Parsed::Exit(status) => status.into(),
+        cli::Parsed::Genhash(rest) => hash(&program, false, words.len(), &rest).into(),
         cli::Parsed::Run(options) => run(&program, &words, *options).into(),
     }
+}
+
+#[cfg(feature = "lvs")]
+fn hash(program: &str, is_genhash: bool, count: usize, words: &[String]) -> u8 {
+    // Only `ps` shows it.
+    let _ = linux_io::process::set_name("genhash");
+    let (out, err) = (&mut std::io::stdout(), &mut std::io::stderr());
+    genhash::main(program, is_genhash, count, words, out, err)
+}
+
+#[cfg(not(feature = "lvs"))]
+fn hash(_program: &str, _is_genhash: bool, _count: usize, _words: &[String]) -> u8 {
+    let _ = writeln!(
+        std::io::stderr(),
+        "genhash: this program was built without load balancing"
+    );
+    1
 }
 
 fn run(program: &str, words: &[String], options: cli::Options) -> u8 {

@@ -6,6 +6,8 @@ pub mod bfd;
 pub mod check;
 pub mod dump;
 pub mod errno;
+#[cfg(feature = "lvs")]
+pub mod genhash;
 pub mod life;
 pub mod log;
 #[cfg(feature = "lvs")]

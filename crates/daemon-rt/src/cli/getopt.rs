@@ -91,6 +91,11 @@ impl<'a, K: Copy + PartialEq> Getopt<'a, K> {
         &self.operands
     }
 
+    /// The words that were not looked at yet: for an option that leaves them to another reader.
+    pub fn rest(&self) -> &'a [String] {
+        self.words.get(self.next..).unwrap_or_default()
+    }
+
     fn word(&self, at: usize) -> Option<&'a str> {
         self.words.get(at).map(String::as_str)
     }

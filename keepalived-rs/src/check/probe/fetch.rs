@@ -33,8 +33,8 @@ pub(crate) enum Step {
     Wait(Wait, Instant),
     /// It will not come.
     Failed(WebFailure),
-    /// The connection ended; `None` when the headers had not.
-    End(Option<Page>),
+    /// The connection ended, properly or (over TLS) not; `None` when the headers had not.
+    End(Option<Page>, bool),
 }
 
 /// What happens on the way.
@@ -93,7 +93,7 @@ impl Fetch {
         self.stream.as_fd()
     }
 
-    pub(super) fn step(&mut self, now: Instant, event: Event, watcher: &mut dyn Watcher) -> Step {
+    pub(crate) fn step(&mut self, now: Instant, event: Event, watcher: &mut dyn Watcher) -> Step {
         if event == Event::Timeout {
             if let Some(session) = &mut self.session {
                 let _ = session.shutdown();
@@ -173,7 +173,7 @@ impl Fetch {
             room => self.stream.read(buffer.get_mut(..room).unwrap_or_default()),
         };
         match read {
-            Ok(0) => self.end(),
+            Ok(0) => self.end(true),
             Ok(length) => {
                 self.take(buffer.get(..length).unwrap_or_default(), watcher);
                 Step::Wait(Wait::Read, self.patience.until(now))
@@ -188,11 +188,11 @@ impl Fetch {
         let mut buffer = [0; HEAD_MAX];
         loop {
             let room = self.answer.room();
-            let Some(session) = &mut self.session else {
-                return self.end();
+            let Some(session) = self.session.as_mut().filter(|_| room > 0) else {
+                return self.end(true);
             };
             let into = buffer.get_mut(..room).unwrap_or_default();
-            let end = match session.read(into) {
+            let (end, proper) = match session.read(into) {
                 tls::Read::Bytes(length) => {
                     let held_back = session.pending();
                     self.take(buffer.get(..length).unwrap_or_default(), watcher);
@@ -206,15 +206,15 @@ impl Fetch {
                     for error in errors {
                         watcher.tls_error(error);
                     }
-                    false
+                    (false, false)
                 }
-                tls::Read::End => session.shutdown(),
+                tls::Read::End(proper) => (session.shutdown(), proper),
             };
             // The original looks at how its own farewell went, but only when the server's was in order.
             if end && !self.answer.has_head() {
                 return Step::Failed(WebFailure::TlsRead);
             }
-            return self.end();
+            return self.end(proper);
         }
     }
 
@@ -223,9 +223,9 @@ impl Fetch {
         watcher.piece(in_head, self.answer.take(bytes));
     }
 
-    fn end(&mut self) -> Step {
+    fn end(&mut self, proper: bool) -> Step {
         let answer = std::mem::replace(&mut self.answer, Answer::new(false));
-        Step::End(answer.end())
+        Step::End(answer.end(), proper)
     }
 }
 

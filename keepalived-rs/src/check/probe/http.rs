@@ -98,7 +98,7 @@ impl Run {
             url: self.wanted.url,
         };
         match self.fetch.step(now, event, &mut looker) {
-            fetch::Step::End(Some(page)) => Step::End(self.wanted.judge(&page, notices)),
+            fetch::Step::End(Some(page), _) => Step::End(self.wanted.judge(&page, notices)),
             other => other.into(),
         }
     }
@@ -143,7 +143,7 @@ impl From<fetch::Step> for Step {
         match step {
             fetch::Step::Wait(wait, deadline) => Self::Wait(wait, deadline),
             fetch::Step::Failed(why) => Self::down(Failure::Web(why)),
-            fetch::Step::End(_) => Self::down(Failure::Web(WebFailure::NoData)),
+            fetch::Step::End(_, _) => Self::down(Failure::Web(WebFailure::NoData)),
         }
     }
 }

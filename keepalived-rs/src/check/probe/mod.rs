@@ -12,7 +12,7 @@
 
 mod deadlines;
 mod dns;
-mod fetch;
+pub(crate) mod fetch;
 mod http;
 mod patience;
 mod ping;
@@ -25,7 +25,7 @@ mod tcp;
 mod tests;
 #[cfg(not(feature = "tls"))]
 #[path = "tls_absent.rs"]
-mod tls;
+pub(crate) mod tls;
 mod udp;
 
 use std::collections::BTreeMap;
@@ -174,7 +174,7 @@ impl Step {
 
 /// What happened to a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Event {
+pub(crate) enum Event {
     /// Its descriptor is ready.
     Ready,
     /// Its time is up.

@@ -40,7 +40,7 @@ pub(crate) enum Read {
     Bytes(usize),
     Wait,
     Broken(Vec<TlsError>),
-    End,
+    End(bool),
 }
 
 impl Tls {
