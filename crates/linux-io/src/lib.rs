@@ -26,6 +26,8 @@ pub mod packet_sock;
 pub mod pause;
 pub mod proc_events;
 pub mod process;
+#[cfg(feature = "regex")]
+pub mod regex;
 pub mod route_sock;
 pub mod sched;
 pub mod signal;
@@ -34,6 +36,8 @@ pub mod stream_sock;
 pub mod sysctl;
 pub mod tcp_sock;
 pub mod timer;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod udp_hop_sock;
 pub mod udp_sock;
 pub mod users;

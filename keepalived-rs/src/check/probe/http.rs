@@ -5,10 +5,10 @@ use std::os::fd::BorrowedFd;
 use checker_proto::dialogue::http::{Page, Piece, Version, request};
 use checker_proto::verdict::{Failure, Obstacle, Success, Verdict, WebFailure, WebProof};
 use conf_parsers::keepalived::model::check::{HttpGet, HttpVersion, StatusCodes, Url};
-use net_types::{Duration, Instant};
+use net_types::Instant;
 
 use super::fetch::{self, Fetch, Watcher};
-use super::regex::Search;
+use super::regex::{Patterns, Search};
 use super::tls::{Tls, TlsError};
 use super::{CheckSpec, Event, Notice, Step};
 
@@ -36,7 +36,14 @@ impl Watcher for Looker<'_> {
     fn piece(&mut self, _in_head: bool, piece: Piece<'_>) {
         if let Some(search) = &mut self.search {
             let notices = &mut *self.notices;
-            search.look(piece.body, &mut |text| notices.push(Notice::Regex(text)));
+            let say = &mut |text| notices.push(Notice::Regex(text));
+            match piece.head {
+                // The original searches both at once.
+                Some(head) if !piece.body.is_empty() => {
+                    search.look(&[head, piece.body].concat(), say);
+                }
+                _ => search.look(piece.body, say),
+            }
         }
     }
 
@@ -57,9 +64,9 @@ impl Run {
     pub(super) fn begin(
         spec: &CheckSpec<'_>,
         check: &HttpGet,
-        tls: Option<&Tls>,
+        (tls, patterns): (Option<&Tls>, &mut Patterns),
         now: Instant,
-        timeout: Duration,
+        notices: &mut Vec<Notice>,
     ) -> Result<(Self, Step), Verdict> {
         // Validation leaves no checker without a url; the original takes such a server for good.
         let Some(url) = check.urls.get(spec.url).or_else(|| check.urls.first()) else {
@@ -81,9 +88,9 @@ impl Run {
         let host = own.or(spec.real_server_host).or(spec.virtual_server_host);
         let path = url.path.as_ref().map_or("", |path| &*path.value);
         let text = request(path, version(check.version), host, spec.to());
-        let wanted = Wanted::new(spec.url, url)?;
+        let wanted = Wanted::new(spec.url, url, patterns, notices)?;
         let digest = wanted.digest.is_some();
-        let (fetch, step) = Fetch::begin(&spec.target(), setup, text, digest, now, timeout)?;
+        let (fetch, step) = Fetch::begin(&spec.target(), setup, text, digest, now, spec.timeout())?;
         Ok((Self { fetch, wanted }, step.into()))
     }
 
@@ -105,8 +112,20 @@ impl Run {
 }
 
 impl Wanted {
-    fn new(at: usize, url: &Url) -> Result<Self, Verdict> {
-        let search = url.regex.as_ref().map(Search::new).transpose()?;
+    fn new(
+        at: usize,
+        url: &Url,
+        patterns: &mut Patterns,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Self, Verdict> {
+        let search = url.regex.as_ref().map(|regex| Search::new(patterns, regex));
+        let search = search.transpose().map_err(|line| {
+            if line.is_empty() {
+                return Verdict::NotRun(Obstacle::NoRegex);
+            }
+            notices.push(Notice::Regex(line));
+            Verdict::NotRun(Obstacle::BadRegex)
+        })?;
         Ok(Self {
             url: at,
             status: url.status.clone(),

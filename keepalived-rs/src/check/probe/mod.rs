@@ -16,15 +16,13 @@ pub(crate) mod fetch;
 mod http;
 mod patience;
 mod ping;
-#[cfg(not(feature = "regex"))]
-#[path = "regex_absent.rs"]
+#[cfg_attr(not(feature = "regex"), path = "regex_absent.rs")]
 mod regex;
 mod smtp;
 mod tcp;
 #[cfg(test)]
 mod tests;
-#[cfg(not(feature = "tls"))]
-#[path = "tls_absent.rs"]
+#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 pub(crate) mod tls;
 mod udp;
 
@@ -59,6 +57,8 @@ const EAGAIN: i32 = 11;
 /// What all checks share.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
+    /// Whether there is an `SSL_GET`; without one its files are not read.
+    pub uses_ssl: bool,
     /// The `SSL` block.
     pub ssl: Option<Ssl>,
     /// Where the numbers of DNS questions begin: random.
@@ -240,6 +240,8 @@ struct Kept {
 pub struct Probes {
     set: ReadSet,
     tls: Option<tls::Tls>,
+    tls_problem: Vec<String>,
+    patterns: regex::Patterns,
     running: BTreeMap<CheckerId, Running>,
     scripts: Scripts<CheckerId>,
     deadlines: Deadlines,
@@ -258,10 +260,17 @@ impl Probes {
     /// # Errors
     /// When the system has no descriptors left.
     pub fn new(context: Context) -> io::Result<Self> {
-        let tls = tls::Tls::new(context.ssl.as_ref()).unwrap_or_default();
+        let tls = if context.uses_ssl {
+            tls::Tls::new(context.ssl.as_ref())
+        } else {
+            Ok(None)
+        };
+        let (tls, tls_problem) = tls.map_or_else(|lines| (None, lines), |tls| (tls, Vec::new()));
         Ok(Self {
             set: ReadSet::new()?,
             tls,
+            tls_problem,
+            patterns: regex::Patterns::default(),
             running: BTreeMap::new(),
             scripts: Scripts::default(),
             deadlines: Deadlines::default(),
@@ -271,6 +280,11 @@ impl Probes {
             tokens: Vec::new(),
             random: context.seed,
         })
+    }
+
+    /// What is wrong with the files of the `SSL` block: lines to log before the checker process ends, as the original's does.
+    pub fn tls_problem(&self) -> &[String] {
+        &self.tls_problem
     }
 
     /// Begins a run of a checker; one that is under way is forgotten. Its verdict comes later, if only at the next
@@ -316,8 +330,8 @@ impl Probes {
                 (Run::Tcp(run), step)
             }
             CheckKind::Http(check) => {
-                let tls = self.tls.as_ref();
-                let (run, step) = http::Run::begin(spec, check, tls, now, timeout)?;
+                let shared = (self.tls.as_ref(), &mut self.patterns);
+                let (run, step) = http::Run::begin(spec, check, shared, now, notices)?;
                 (Run::Web(Box::new(run)), step)
             }
             CheckKind::Smtp { helo } => {

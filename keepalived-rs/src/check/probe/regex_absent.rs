@@ -1,17 +1,20 @@
 //! `regex` of a url: the body is searched as it comes.
 
-use checker_proto::verdict::{Obstacle, Verdict};
 use conf_parsers::keepalived::model::check::Regex;
 
 /// There is none.
 enum Never {}
 
+/// No pattern is ever compiled.
+#[derive(Default)]
+pub(super) struct Patterns;
+
 /// A search that is never made: this program was built without regular expressions.
 pub(super) struct Search(Never);
 
 impl Search {
-    pub(super) fn new(_regex: &Regex) -> Result<Self, Verdict> {
-        Err(Verdict::NotRun(Obstacle::NoRegex))
+    pub(super) fn new(_patterns: &mut Patterns, _regex: &Regex) -> Result<Self, String> {
+        Err(String::new())
     }
 
     pub(super) fn look(&mut self, _body: &[u8], _say: &mut dyn FnMut(String)) {
