@@ -121,6 +121,9 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     let engine = Engine::new(&config, seed());
     drop(config);
     let probes = Probes::new(probe_context(&model))?;
+    if !say_tls_problem(&probes) {
+        return Ok(EXIT_FATAL);
+    }
     let mut child = Child {
         detail,
         context,
@@ -214,8 +217,17 @@ fn seed() -> u64 {
     (u64::from(std::process::id()) << 32 ^ time).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Whether there is none.
+fn say_tls_problem(probes: &Probes) -> bool {
+    for line in probes.tls_problem() {
+        log!(Priority::Info, "{line}");
+    }
+    probes.tls_problem().is_empty()
+}
+
 fn probe_context(model: &Model) -> ProbeContext {
     ProbeContext {
+        uses_ssl: model.lvs.uses_ssl,
         ssl: model.lvs.ssl.clone(),
         seed: seed(),
     }
@@ -660,8 +672,13 @@ impl Child<'_> {
             .start_daemons(&model.global, Some(&self.model.global));
         self.give_up_probes();
         self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
-        if model.lvs.ssl != self.model.lvs.ssl {
+        let before = &self.model.lvs;
+        if model.lvs.ssl != before.ssl || model.lvs.uses_ssl != before.uses_ssl {
             self.new_probes(&model);
+            if !say_tls_problem(&self.probes) {
+                self.done = Some(EXIT_FATAL);
+                return;
+            }
         }
         self.notifier.reconfigure(&model.global);
         self.notifier.open_fifos(&model.global, begin);
