@@ -8,7 +8,9 @@ mod words;
 
 use std::collections::BTreeSet;
 
-pub use table::{Block, EndHandler, Guard, Handler, Keyword, Root, kw, kw_block, kw_quoted};
+pub use table::{
+    Block, EndHandler, Guard, Handler, Keyword, Root, joined, kw, kw_block, kw_quoted,
+};
 pub use words::{Line, Word, split_words};
 
 use super::keywords::{Scratch, roots};

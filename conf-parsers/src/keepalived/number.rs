@@ -1,5 +1,7 @@
 //! Numbers as the original reads them (C's strtol family), with its messages.
 
+use std::ops::RangeInclusive;
+
 use super::engine::Ctx;
 use crate::diag::Class;
 
@@ -99,6 +101,16 @@ pub fn check_true_false(word: &str) -> Option<bool> {
 /// Largest value of a time without a limit of its own, in microseconds.
 pub const TIMER_MAXIMUM: u64 = u64::MAX - 1;
 
+/// How the original's readers of unsigned numbers differ.
+struct Width {
+    /// The largest number of the type.
+    max: u64,
+    /// How messages name the type.
+    words: &'static str,
+    /// Whether a number outside the range may be only warned of.
+    range_is_lenient: bool,
+}
+
 impl Ctx<'_> {
     /// `WARNING - ` where the original would go on with the parsed prefix of a bad number.
     fn lenient(&self, ignore_error: bool) -> bool {
@@ -154,29 +166,14 @@ impl Ctx<'_> {
         max: u32,
         ignore_error: bool,
     ) -> Option<u32> {
-        let warn = self.lenient(ignore_error);
-        let scan = scan(word, base);
-        let narrow = u32::try_from(scan.magnitude)
-            .ok()
-            .filter(|v| !scan.negative && !scan.overflow && (min..=max).contains(v));
-        if word.trim_start_matches(WHITE_SPACE).starts_with('-') {
-            self.bad_number(warn, format!("negative number '{word}'"));
-        } else if scan.has_rest() {
-            self.bad_number(warn, format!("invalid number '{word}'"));
-        } else if scan.overflow || u32::try_from(scan.magnitude).is_err() {
-            self.bad_number(
-                warn,
-                format!("number '{word}' outside unsigned integer range"),
-            );
-        } else if narrow.is_none() {
-            self.bad_number(
-                warn,
-                format!("number '{word}' outside range [{min}, {max}]"),
-            );
-        } else {
-            return narrow;
-        }
-        narrow.filter(|_| warn)
+        let width = Width {
+            max: u64::from(u32::MAX),
+            words: "unsigned integer",
+            range_is_lenient: true,
+        };
+        let range = u64::from(min)..=u64::from(max);
+        let value = self.read_magnitude(word, base, &range, &width, ignore_error)?;
+        u32::try_from(value).ok()
     }
 
     /// An unsigned 64-bit decimal number in `min..=max`.
@@ -187,28 +184,42 @@ impl Ctx<'_> {
         max: u64,
         ignore_error: bool,
     ) -> Option<u64> {
+        let width = Width {
+            max: u64::MAX,
+            words: "unsigned 64 bit",
+            range_is_lenient: false,
+        };
+        self.read_magnitude(word, 10, &(min..=max), &width, ignore_error)
+    }
+
+    fn read_magnitude(
+        &mut self,
+        word: &str,
+        base: u32,
+        range: &RangeInclusive<u64>,
+        width: &Width,
+        ignore_error: bool,
+    ) -> Option<u64> {
         let warn = self.lenient(ignore_error);
-        let scan = scan(word, 10);
-        let narrow = Some(scan.magnitude)
-            .filter(|v| !scan.negative && !scan.overflow && (min..=max).contains(v));
+        let scan = scan(word, base);
+        let too_wide = scan.overflow || scan.magnitude > width.max;
+        let value = Some(scan.magnitude)
+            .filter(|value| !scan.negative && !too_wide && range.contains(value));
         if word.trim_start_matches(WHITE_SPACE).starts_with('-') {
             self.bad_number(warn, format!("negative number '{word}'"));
         } else if scan.has_rest() {
             self.bad_number(warn, format!("invalid number '{word}'"));
-        } else if scan.overflow {
-            self.bad_number(
-                warn,
-                format!("number '{word}' outside unsigned 64 bit range"),
-            );
-        } else if narrow.is_none() {
-            self.bad_number(
-                false,
-                format!("number '{word}' outside range [{min}, {max}]"),
-            );
+        } else if too_wide {
+            let text = format!("number '{word}' outside {} range", width.words);
+            self.bad_number(warn, text);
+        } else if value.is_none() {
+            let (min, max) = (range.start(), range.end());
+            let text = format!("number '{word}' outside range [{min}, {max}]");
+            self.bad_number(warn && width.range_is_lenient, text);
         } else {
-            return narrow;
+            return value;
         }
-        narrow.filter(|_| warn)
+        value.filter(|_| warn)
     }
 
     /// An unsigned decimal fraction, multiplied by `10^places`; more decimals than `places` are reported and rounded.

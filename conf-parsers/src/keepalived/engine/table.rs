@@ -80,6 +80,25 @@ pub const fn kw_block(
     }
 }
 
+/// Two tables one behind the other; `ALL` is the sum of their lengths.
+pub const fn joined<const FIRST: usize, const SECOND: usize, const ALL: usize>(
+    first: &[Keyword; FIRST],
+    second: &[Keyword; SECOND],
+) -> [Keyword; ALL] {
+    assert!(FIRST + SECOND == ALL);
+    let mut all = [first[0]; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = if at < FIRST {
+            first[at]
+        } else {
+            second[at - FIRST]
+        };
+        at += 1;
+    }
+    all
+}
+
 impl Keyword {
     /// The same keyword, known only with a part of the build.
     pub const fn only_with(self, feature: Feature) -> Self {

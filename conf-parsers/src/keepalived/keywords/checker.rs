@@ -6,7 +6,7 @@ use net_types::Family;
 
 use super::lvs::optional_bool;
 use crate::diag::Class;
-use crate::keepalived::engine::{Ctx, Flow, Guard, Keyword, Line, kw};
+use crate::keepalived::engine::{Ctx, Flow, Guard, Keyword, Line, joined, kw};
 use crate::keepalived::model::check::{CheckKind, Checker, Connection, DnsType, HttpGet, UdpCheck};
 use crate::keepalived::model::lvs::CheckTimes;
 use crate::keepalived::sockaddr::Shown;
@@ -153,19 +153,29 @@ pub(super) fn drop_draft(ctx: &mut Ctx<'_>) {
     ctx.scratch.lvs.checker = None;
 }
 
-pub(super) const CONNECT_IP: Keyword = kw("connect_ip", connect_ip);
-pub(super) const CONNECT_PORT: Keyword = kw("connect_port", connect_port);
-pub(super) const BIND_TO: Keyword = kw("bindto", bind_to);
-pub(super) const BIND_PORT: Keyword = kw("bind_port", bind_port);
-pub(super) const BIND_IF: Keyword = kw("bind_if", bind_if);
-pub(super) const CONNECT_TIMEOUT: Keyword = kw("connect_timeout", connect_timeout);
-pub(super) const FWMARK: Keyword = kw("fwmark", fwmark);
-pub(super) const RETRY: Keyword = kw("retry", retry);
-pub(super) const DELAY_BEFORE_RETRY: Keyword = kw("delay_before_retry", delay_before_retry);
-pub(super) const WARMUP: Keyword = kw("warmup", warmup);
-pub(super) const DELAY_LOOP: Keyword = kw("delay_loop", delay_loop);
-pub(super) const ALPHA: Keyword = kw("alpha", alpha);
-pub(super) const LOG_ALL_FAILURES: Keyword = kw("log_all_failures", log_all_failures);
+/// Keywords of every checker that runs periodically.
+pub(super) const TIMES: [Keyword; 6] = [
+    kw("retry", retry),
+    kw("delay_before_retry", delay_before_retry),
+    kw("warmup", warmup),
+    kw("delay_loop", delay_loop),
+    kw("alpha", alpha),
+    kw("log_all_failures", log_all_failures),
+];
+
+/// Keywords of every checker that connects.
+pub(super) const CONNECTING: [Keyword; 13] = joined(
+    &[
+        kw("connect_ip", connect_ip),
+        kw("connect_port", connect_port),
+        kw("bindto", bind_to),
+        kw("bind_port", bind_port),
+        kw("bind_if", bind_if),
+        kw("connect_timeout", connect_timeout),
+        kw("fwmark", fwmark),
+    ],
+    &TIMES,
+);
 
 fn set(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut Draft)) -> Flow {
     if let Some(draft) = &mut ctx.scratch.lvs.checker {

@@ -2,28 +2,17 @@
 
 use super::checker::{self, DraftKind};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Line, kw};
+use crate::keepalived::engine::{Block, Ctx, Flow, Keyword, Line, joined, kw};
 use crate::keepalived::model::check::{CheckKind, DnsType};
+
+const KEYWORDS: [Keyword; 15] = joined(
+    &checker::CONNECTING,
+    &[kw("type", record_type), kw("name", name)],
+);
 
 /// Inside of the block.
 pub(super) static BLOCK: Block = Block {
-    keywords: &[
-        checker::CONNECT_IP,
-        checker::CONNECT_PORT,
-        checker::BIND_TO,
-        checker::BIND_PORT,
-        checker::BIND_IF,
-        checker::CONNECT_TIMEOUT,
-        checker::FWMARK,
-        checker::RETRY,
-        checker::DELAY_BEFORE_RETRY,
-        checker::WARMUP,
-        checker::DELAY_LOOP,
-        checker::ALPHA,
-        checker::LOG_ALL_FAILURES,
-        kw("type", record_type),
-        kw("name", name),
-    ],
+    keywords: &KEYWORDS,
     end: Some(end),
     guard: Some(checker::GUARD),
 };

@@ -4,7 +4,7 @@ use super::checker::{self, DraftKind};
 use super::checker_regex;
 use super::lvs::{note_duplicate, optional_bool};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Keyword, Line, kw, kw_block};
+use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Keyword, Line, joined, kw, kw_block};
 use crate::keepalived::model::check::{
     CheckKind, HttpGet, HttpVersion, STATUS_MAX, STATUS_MIN, StatusCodes, Url,
 };
@@ -18,31 +18,33 @@ pub(super) struct UrlDraft {
     pub(super) regex: checker_regex::Draft,
 }
 
-const COMMON: [Keyword; 19] = [
-    checker::CONNECT_IP,
-    checker::CONNECT_PORT,
-    checker::BIND_TO,
-    checker::BIND_PORT,
-    checker::BIND_IF,
-    checker::CONNECT_TIMEOUT,
-    checker::FWMARK,
-    checker::RETRY,
-    checker::DELAY_BEFORE_RETRY,
-    checker::WARMUP,
-    checker::DELAY_LOOP,
-    checker::ALPHA,
-    checker::LOG_ALL_FAILURES,
-    kw("nb_get_retry", old_retry),
-    kw("virtualhost", virtualhost),
-    kw("http_protocol", version),
-    kw("enable_sni", enable_sni),
-    kw("fast_recovery", fast_recovery),
-    kw_block("url", Some(begin_url), &HTTP_URL_BLOCK),
-];
+const COMMON: [Keyword; 18] = joined(
+    &checker::CONNECTING,
+    &[
+        kw("nb_get_retry", old_retry),
+        kw("virtualhost", virtualhost),
+        kw("http_protocol", version),
+        kw("enable_sni", enable_sni),
+        kw("fast_recovery", fast_recovery),
+    ],
+);
+
+const HTTP_KEYWORDS: [Keyword; 19] = joined(
+    &COMMON,
+    &[kw_block("url", Some(begin_url), &HTTP_URL_BLOCK)],
+);
+
+const SSL_KEYWORDS: [Keyword; 20] = joined(
+    &COMMON,
+    &[
+        kw("tls_compliant", tls_compliant),
+        kw_block("url", Some(begin_url), &SSL_URL_BLOCK),
+    ],
+);
 
 /// Inside of `HTTP_GET`.
 pub(super) static HTTP_BLOCK: Block = Block {
-    keywords: &COMMON,
+    keywords: &HTTP_KEYWORDS,
     end: Some(end),
     guard: Some(checker::GUARD),
 };
@@ -52,17 +54,6 @@ pub(super) static SSL_BLOCK: Block = Block {
     keywords: &SSL_KEYWORDS,
     end: Some(end),
     guard: Some(checker::GUARD),
-};
-
-const SSL_KEYWORDS: [Keyword; 20] = {
-    let mut all = [kw("tls_compliant", tls_compliant); 20];
-    let mut at = 0;
-    while at < 18 {
-        all[at] = COMMON[at];
-        at += 1;
-    }
-    all[19] = kw_block("url", Some(begin_url), &SSL_URL_BLOCK);
-    all
 };
 
 const URL_GUARD: Guard = Guard {
@@ -89,15 +80,8 @@ static HTTP_URL_BLOCK: Block = Block {
     guard: Some(URL_GUARD),
 };
 
-const SSL_URL_KEYWORDS: [Keyword; 11] = {
-    let mut all = [kw("tls_compliant", url_tls_compliant); 11];
-    let mut at = 0;
-    while at < URL_KEYWORDS.len() {
-        all[at] = URL_KEYWORDS[at];
-        at += 1;
-    }
-    all
-};
+const SSL_URL_KEYWORDS: [Keyword; 11] =
+    joined(&URL_KEYWORDS, &[kw("tls_compliant", url_tls_compliant)]);
 
 static SSL_URL_BLOCK: Block = Block {
     keywords: &SSL_URL_KEYWORDS,

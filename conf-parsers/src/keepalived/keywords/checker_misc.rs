@@ -2,27 +2,26 @@
 
 use super::checker::{self, DraftKind};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Line, kw, kw_quoted};
+use crate::keepalived::engine::{Block, Ctx, Flow, Keyword, Line, joined, kw, kw_quoted};
 use crate::keepalived::model::Script;
 use crate::keepalived::model::check::CheckKind;
 
 /// Longest `misc_timeout` in seconds.
 const TIMEOUT_MAX: u32 = u32::MAX / 1_000_000;
 
-/// Inside of the block.
-pub(super) static BLOCK: Block = Block {
-    keywords: &[
-        checker::RETRY,
-        checker::DELAY_BEFORE_RETRY,
-        checker::WARMUP,
-        checker::DELAY_LOOP,
-        checker::ALPHA,
-        checker::LOG_ALL_FAILURES,
+const KEYWORDS: [Keyword; 10] = joined(
+    &checker::TIMES,
+    &[
         kw_quoted("misc_path", path),
         kw("misc_timeout", timeout),
         kw("misc_dynamic", dynamic),
         kw("user", user),
     ],
+);
+
+/// Inside of the block.
+pub(super) static BLOCK: Block = Block {
+    keywords: &KEYWORDS,
     end: Some(end),
     guard: Some(checker::GUARD),
 };

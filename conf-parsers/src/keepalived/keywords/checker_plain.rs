@@ -6,21 +6,7 @@ use crate::keepalived::model::check::CheckKind;
 
 /// Inside of both blocks.
 pub(super) static BLOCK: Block = Block {
-    keywords: &[
-        checker::CONNECT_IP,
-        checker::CONNECT_PORT,
-        checker::BIND_TO,
-        checker::BIND_PORT,
-        checker::BIND_IF,
-        checker::CONNECT_TIMEOUT,
-        checker::FWMARK,
-        checker::RETRY,
-        checker::DELAY_BEFORE_RETRY,
-        checker::WARMUP,
-        checker::DELAY_LOOP,
-        checker::ALPHA,
-        checker::LOG_ALL_FAILURES,
-    ],
+    keywords: &checker::CONNECTING,
     end: Some(end),
     guard: Some(checker::GUARD),
 };

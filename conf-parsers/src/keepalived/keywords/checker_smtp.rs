@@ -2,7 +2,7 @@
 
 use super::checker::{self, Draft, DraftKind};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Line, kw, kw_block};
+use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Keyword, Line, joined, kw, kw_block};
 use crate::keepalived::model::check::{CheckKind, Checker, Connection, DEFAULT_HELO};
 
 /// `host` blocks while their `SMTP_CHECK` is read.
@@ -14,45 +14,23 @@ pub(super) struct Hosts {
     done: Vec<Draft>,
 }
 
-/// Inside of the block.
-pub(super) static BLOCK: Block = Block {
-    keywords: &[
+const KEYWORDS: [Keyword; 15] = joined(
+    &checker::CONNECTING,
+    &[
         kw("helo_name", helo_name),
-        checker::CONNECT_IP,
-        checker::CONNECT_PORT,
-        checker::BIND_TO,
-        checker::BIND_PORT,
-        checker::BIND_IF,
-        checker::CONNECT_TIMEOUT,
-        checker::FWMARK,
-        checker::RETRY,
-        checker::DELAY_BEFORE_RETRY,
-        checker::WARMUP,
-        checker::DELAY_LOOP,
-        checker::ALPHA,
-        checker::LOG_ALL_FAILURES,
         kw_block("host", Some(begin_host), &HOST_BLOCK),
     ],
+);
+
+/// Inside of the block.
+pub(super) static BLOCK: Block = Block {
+    keywords: &KEYWORDS,
     end: Some(end),
     guard: Some(checker::GUARD),
 };
 
 static HOST_BLOCK: Block = Block {
-    keywords: &[
-        checker::CONNECT_IP,
-        checker::CONNECT_PORT,
-        checker::BIND_TO,
-        checker::BIND_PORT,
-        checker::BIND_IF,
-        checker::CONNECT_TIMEOUT,
-        checker::FWMARK,
-        checker::RETRY,
-        checker::DELAY_BEFORE_RETRY,
-        checker::WARMUP,
-        checker::DELAY_LOOP,
-        checker::ALPHA,
-        checker::LOG_ALL_FAILURES,
-    ],
+    keywords: &checker::CONNECTING,
     end: Some(end_host),
     guard: Some(Guard {
         is_open: |ctx| ctx.scratch.lvs.smtp.around.is_some(),

@@ -2,30 +2,22 @@
 
 use super::checker::{self, DraftKind};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Line, kw};
+use crate::keepalived::engine::{Block, Ctx, Flow, Keyword, Line, joined, kw};
 use crate::keepalived::model::check::{CheckKind, UdpCheck};
 
-/// Inside of the block.
-pub(super) static BLOCK: Block = Block {
-    keywords: &[
-        checker::CONNECT_IP,
-        checker::CONNECT_PORT,
-        checker::BIND_TO,
-        checker::BIND_PORT,
-        checker::BIND_IF,
-        checker::CONNECT_TIMEOUT,
-        checker::FWMARK,
-        checker::RETRY,
-        checker::DELAY_BEFORE_RETRY,
-        checker::WARMUP,
-        checker::DELAY_LOOP,
-        checker::ALPHA,
-        checker::LOG_ALL_FAILURES,
+const KEYWORDS: [Keyword; 17] = joined(
+    &checker::CONNECTING,
+    &[
         kw("payload", payload),
         kw("require_reply", require_reply),
         kw("min_reply_length", min_length),
         kw("max_reply_length", max_length),
     ],
+);
+
+/// Inside of the block.
+pub(super) static BLOCK: Block = Block {
+    keywords: &KEYWORDS,
     end: Some(end),
     guard: Some(checker::GUARD),
 };

@@ -25,6 +25,7 @@ mod real_server;
 pub mod route;
 mod route_metric;
 pub mod rule;
+mod server_values;
 mod ssl;
 mod static_objects;
 mod sync_group;

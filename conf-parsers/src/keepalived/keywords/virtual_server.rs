@@ -4,8 +4,9 @@ mod persistence;
 
 use net_types::Family;
 
-use super::lvs::{note_duplicate, optional_bool, port_word};
-use super::real_server;
+use super::lvs::{optional_bool, port_word};
+use super::server_values::{set, set_value};
+use super::{real_server, server_values};
 use crate::diag::Class;
 use crate::keepalived::engine::{Block, Ctx, Exit, Flow, Guard, Line, kw, kw_block, kw_quoted};
 use crate::keepalived::model::lvs::{
@@ -24,13 +25,20 @@ const SCHEDULERS: &[&str] = &[
 pub(super) static BLOCK: Block = Block {
     keywords: &[
         kw("ip_family", ip_family),
-        kw("retry", retry),
-        kw("delay_before_retry", delay_before_retry),
-        kw("warmup", warmup),
-        kw("connect_timeout", connect_timeout),
-        kw("delay_loop", delay_loop),
+        kw("retry", server_values::retry::<VirtualServer>),
+        kw(
+            "delay_before_retry",
+            server_values::delay_before_retry::<VirtualServer>,
+        ),
+        kw("warmup", server_values::warmup::<VirtualServer>),
+        kw("connect_timeout", |ctx, line| {
+            server_values::connect_timeout(ctx, line, |vs: &mut VirtualServer, t| {
+                vs.connect_timeout = t
+            })
+        }),
+        kw("delay_loop", server_values::delay_loop::<VirtualServer>),
         kw("inhibit_on_failure", |ctx, _| {
-            set(ctx, |vs| vs.inhibit = true)
+            set(ctx, |vs: &mut VirtualServer| vs.inhibit = true)
         }),
         kw("lb_algo", scheduler),
         kw("lvs_sched", scheduler),
@@ -49,14 +57,24 @@ pub(super) static BLOCK: Block = Block {
         kw("persistence_timeout", persistence::timeout),
         kw("persistence_granularity", persistence::granularity),
         kw("protocol", protocol),
-        kw("ha_suspend", |ctx, _| set(ctx, |vs| vs.ha_suspend = true)),
+        kw("ha_suspend", |ctx, _| {
+            set(ctx, |vs: &mut VirtualServer| vs.ha_suspend = true)
+        }),
         kw("smtp_alert", smtp_alert),
-        kw("virtualhost", virtualhost),
-        kw("snmp_name", snmp_name),
-        kw("alpha", |ctx, _| set(ctx, |vs| vs.alpha = true)),
-        kw("omega", |ctx, _| set(ctx, |vs| vs.omega = true)),
-        kw_quoted("quorum_up", quorum_up),
-        kw_quoted("quorum_down", quorum_down),
+        kw("virtualhost", server_values::virtualhost::<VirtualServer>),
+        kw("snmp_name", server_values::snmp_name::<VirtualServer>),
+        kw("alpha", |ctx, _| {
+            set(ctx, |vs: &mut VirtualServer| vs.alpha = true)
+        }),
+        kw("omega", |ctx, _| {
+            set(ctx, |vs: &mut VirtualServer| vs.omega = true)
+        }),
+        kw_quoted("quorum_up", |ctx, line| {
+            server_values::script(ctx, line, |vs: &mut VirtualServer| &mut vs.quorum_up)
+        }),
+        kw_quoted("quorum_down", |ctx, line| {
+            server_values::script(ctx, line, |vs: &mut VirtualServer| &mut vs.quorum_down)
+        }),
         kw("quorum", quorum),
         kw("hysteresis", hysteresis),
         kw("weight", weight),
@@ -125,31 +143,6 @@ pub(super) fn begin(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     Ok(())
 }
 
-fn set(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut VirtualServer)) -> Flow {
-    if let Some(vs) = &mut ctx.scratch.lvs.virtual_server {
-        change(vs);
-    }
-    Ok(())
-}
-
-/// A value that the original stores only if `read` accepts it, else reports with `complaint`.
-fn set_value<T>(
-    ctx: &mut Ctx<'_>,
-    line: &Line,
-    read: impl FnOnce(&mut Ctx<'_>, &str) -> Option<T>,
-    complaint: impl FnOnce(&str) -> String,
-    change: impl FnOnce(&mut VirtualServer, T),
-) -> Flow {
-    let word = line.word(ctx, 1)?;
-    match read(ctx, word) {
-        Some(value) => set(ctx, |vs| change(vs, value)),
-        None => {
-            ctx.report(Class::GeneralError, complaint(word));
-            Ok(())
-        }
-    }
-}
-
 fn ip_family(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     let word = line.word(ctx, 1)?;
     let family = match word {
@@ -176,57 +169,7 @@ fn ip_family(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         );
         return Ok(());
     }
-    set(ctx, |vs| vs.family = Some(family))
-}
-
-fn retry(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    set_value(
-        ctx,
-        line,
-        |ctx, w| ctx.read_unsigned(w, 1, u32::MAX, false),
-        |w| format!("retry value invalid - {w}"),
-        |vs, n| vs.times.retry = Some(n),
-    )
-}
-
-fn delay_before_retry(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    set_value(
-        ctx,
-        line,
-        |ctx, w| ctx.read_timer(w, 0, 0, true),
-        |w| format!("virtual server delay before retry '{w}' invalid - ignoring"),
-        |vs, t| vs.times.delay_before_retry = Some(t),
-    )
-}
-
-fn warmup(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    set_value(
-        ctx,
-        line,
-        |ctx, w| ctx.read_timer(w, 0, 0, true),
-        |w| format!("virtual server warmup '{w}' invalid - ignoring"),
-        |vs, t| vs.times.warmup = Some(t),
-    )
-}
-
-fn connect_timeout(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    set_value(
-        ctx,
-        line,
-        |ctx, w| ctx.read_timer(w, 1, u64::from(u32::MAX), true),
-        |w| format!("virtual server connect_timeout {w} invalid - ignoring"),
-        |vs, t| vs.connect_timeout = t,
-    )
-}
-
-fn delay_loop(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    set_value(
-        ctx,
-        line,
-        |ctx, w| ctx.read_timer(w, 1, 0, true),
-        |w| format!("virtual server delay loop '{w}' invalid - ignoring"),
-        |vs, t| vs.times.delay_loop = Some(t),
-    )
+    set(ctx, |vs: &mut VirtualServer| vs.family = Some(family))
 }
 
 fn scheduler(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
@@ -235,7 +178,7 @@ fn scheduler(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         line,
         |_, w| SCHEDULERS.iter().find(|s| **s == w).copied(),
         |w| format!("Invalid lvs_scheduler '{w}' - ignoring"),
-        |vs, s| vs.scheduler = Some(s),
+        |vs: &mut VirtualServer, s| vs.scheduler = Some(s),
     )
 }
 
@@ -264,7 +207,7 @@ fn flag(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         }
     };
     match flag {
-        Some(flag) => set(ctx, |vs| vs.flags.insert(flag)),
+        Some(flag) => set(ctx, |vs: &mut VirtualServer| vs.flags.insert(flag)),
         None => Ok(()),
     }
 }
@@ -349,7 +292,7 @@ fn forwarding_method(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     let own = ctx.scratch.lvs.virtual_server.as_ref();
     let before = own.map(|vs| vs.forwarding).unwrap_or_default();
     let forwarding = read_forwarding(ctx, line, before, "virtual")?;
-    set(ctx, |vs| vs.forwarding = forwarding)
+    set(ctx, |vs: &mut VirtualServer| vs.forwarding = forwarding)
 }
 
 fn protocol(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
@@ -363,63 +306,20 @@ fn protocol(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
             _ => None,
         },
         |w| format!("Unknown protocol {w} - ignoring"),
-        |vs, protocol| vs.protocol = Some(protocol),
+        |vs: &mut VirtualServer, protocol| vs.protocol = Some(protocol),
     )
 }
 
 fn smtp_alert(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     match optional_bool(ctx, line, "Invalid virtual_server smtp_alert parameter") {
-        Some(on) => set(ctx, |vs| vs.smtp_alert = Some(on)),
+        Some(on) => set(ctx, |vs: &mut VirtualServer| vs.smtp_alert = Some(on)),
         None => Ok(()),
     }
 }
 
-fn virtualhost(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    let Some(name) = line.get(1) else {
-        ctx.report(Class::GeneralError, "virtual server virtualhost missing");
-        return Ok(());
-    };
-    let own = ctx.scratch.lvs.virtual_server.as_ref();
-    let before = own.and_then(|vs| vs.virtualhost.clone());
-    note_duplicate(ctx, before.as_ref().map(|n| &***n), name, "vs virtualhost");
-    let name = Spanned::new(name.into(), line.span_of(1));
-    set(ctx, |vs| vs.virtualhost = Some(name))
-}
-
-fn snmp_name(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    let (Some(name), None) = (line.get(1), line.get(2)) else {
-        ctx.report(
-            Class::GeneralError,
-            "virtual server snmp_name missing or extra parameters",
-        );
-        return Ok(());
-    };
-    let own = ctx.scratch.lvs.virtual_server.as_ref();
-    let before = own.and_then(|vs| vs.snmp_name.clone());
-    note_duplicate(ctx, before.as_deref(), name, "vs snmp_name");
-    set(ctx, |vs| vs.snmp_name = Some(name.into()))
-}
-
-fn quorum_up(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    let own = ctx.scratch.lvs.virtual_server.as_ref();
-    if own.is_some_and(|vs| vs.quorum_up.is_some()) {
-        return script_again(ctx, line, "quorum_up");
-    }
-    let script = ctx.notify_script(line, 0, "quorum");
-    set(ctx, |vs| vs.quorum_up = script)
-}
-
-fn quorum_down(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
-    let own = ctx.scratch.lvs.virtual_server.as_ref();
-    if own.is_some_and(|vs| vs.quorum_down.is_some()) {
-        return script_again(ctx, line, "quorum_down");
-    }
-    let script = ctx.notify_script(line, 0, "quorum");
-    set(ctx, |vs| vs.quorum_down = script)
-}
-
 /// The original names the group here, which most virtual servers do not have.
-pub(super) fn script_again(ctx: &mut Ctx<'_>, line: &Line, kind: &str) -> Flow {
+pub(super) fn script_again(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
+    let kind = line.keyword();
     let word = line.word(ctx, 1)?;
     let own = ctx.scratch.lvs.virtual_server.as_ref();
     let group = own.and_then(|vs| vs.group_name()).unwrap_or("(null)");
@@ -439,7 +339,7 @@ fn quorum(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
             );
             1
         });
-    set(ctx, |vs| vs.quorum = quorum)
+    set(ctx, |vs: &mut VirtualServer| vs.quorum = quorum)
 }
 
 fn hysteresis(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
@@ -448,7 +348,7 @@ fn hysteresis(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         line,
         |ctx, w| ctx.read_unsigned(w, 0, u32::MAX, true),
         |w| format!("Hysteresis {w} must be in [0, {}] - ignoring", u32::MAX),
-        |vs, n| vs.hysteresis = n,
+        |vs: &mut VirtualServer, n| vs.hysteresis = n,
     )
 }
 
@@ -458,7 +358,7 @@ fn weight(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         line,
         |ctx, w| ctx.read_unsigned(w, 1, WEIGHT_MAX, true),
         |w| format!("Virtual server weight {w} is outside range 1-{WEIGHT_MAX}"),
-        |vs, n| vs.weight = n,
+        |vs: &mut VirtualServer, n| vs.weight = n,
     )
 }
 
@@ -471,7 +371,7 @@ fn sorry_server(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         );
         return Ok(());
     };
-    set(ctx, |vs| {
+    set(ctx, |vs: &mut VirtualServer| {
         vs.sorry_server = Some(SorryServer {
             span: line.span,
             addr,

@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use net_types::Family;
 
-use super::set;
+use super::super::server_values::set;
 use crate::diag::Class;
 use crate::keepalived::engine::{Ctx, Flow, Line};
 use crate::keepalived::model::lvs::{
-    Granularity, PERSISTENCE_TIMEOUT_DEFAULT, PERSISTENCE_TIMEOUT_MAX,
+    Granularity, PERSISTENCE_TIMEOUT_DEFAULT, PERSISTENCE_TIMEOUT_MAX, VirtualServer,
 };
 use crate::keepalived::number::scan;
 
@@ -28,7 +28,9 @@ pub(super) fn engine(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         }
     }
     let name = word.get(..end).unwrap_or("").into();
-    set(ctx, |vs| vs.persistence_engine = Some(name))
+    set(ctx, |vs: &mut VirtualServer| {
+        vs.persistence_engine = Some(name)
+    })
 }
 
 pub(super) fn timeout(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
@@ -37,7 +39,9 @@ pub(super) fn timeout(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         Some(word) => ctx.read_unsigned(word, 1, PERSISTENCE_TIMEOUT_MAX, false),
     };
     match timeout {
-        Some(timeout) => set(ctx, |vs| vs.persistence_timeout = timeout),
+        Some(timeout) => set(ctx, |vs: &mut VirtualServer| {
+            vs.persistence_timeout = timeout
+        }),
         None => {
             ctx.report(Class::GeneralError, "persistence_timeout invalid");
             Ok(())
@@ -74,7 +78,7 @@ pub(super) fn granularity(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         );
         return Ok(());
     };
-    set(ctx, |vs| {
+    set(ctx, |vs: &mut VirtualServer| {
         vs.persistence_granularity = Some(granularity);
         vs.family = Some(family);
         if vs.persistence_timeout == 0 {
