@@ -95,6 +95,14 @@ fn unusable(config: &conf::Config) -> Vec<Finding> {
             });
         }
     }
+    #[cfg(not(feature = "helper"))]
+    if config.helper.is_some() {
+        findings.push(Finding {
+            line: 0,
+            error: true,
+            text: "Helper support is disabled, recompile conntrackd".to_owned(),
+        });
+    }
     findings
 }
 

@@ -7,7 +7,7 @@
 mod two_routers;
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use two_routers::{Daemon, wait_for};
 const MODULES: &str = "CTHELPER_MODULES";
 const USUAL_PLACE: &str = "/usr/lib/uml/cthelper";
 
-const GUEST: [&str; 11] = [
+const GUEST: [&str; 13] = [
     "nf_conntrack",
     "nfnetlink",
     "nf_nat",
@@ -34,6 +34,8 @@ const GUEST: [&str; 11] = [
     "xt_conntrack",
     "xt_tcpudp",
     "veth",
+    "ipv6",
+    "ip6table_raw",
 ];
 
 /// Whether the body of the test is to run: in a guest that has the modules now.
@@ -84,6 +86,7 @@ fn config(name: &str) -> String {
             " Type {helper} inet {protocol} {{ QueueNum {queue} QueueLen 64 {policy} }}\n"
         );
     }
+    text += " Type dhcpv6 inet6 udp { QueueNum 20 }\n";
     text + &format!(
         "}}\nGeneral {{\n HashSize 1024\n HashLimit 2048\n LockFile /run/{name}.lock\n \
          UNIX {{ Path /run/{name}.ctl\n }}\n Systemd off\n}}\n"
@@ -119,6 +122,10 @@ impl Lab {
             node.net(move |n| n.default_route(gateway.into(), 0))
                 .expect("a route");
         }
+        if Path::new("/proc/sys/net/ipv6").exists() {
+            let argv = "ip -6 address add fd00::1/64 dev wan nodad".split(' ');
+            router.check(&argv.collect::<Vec<_>>()).expect("an address");
+        }
         router
             .sysctl("net.ipv4.ip_forward", "1")
             .expect("a setting");
@@ -144,6 +151,39 @@ impl Lab {
         let words: Vec<&str> = words.split(' ').collect();
         let argv = [&["iptables-legacy", "-t"], &words[..]].concat();
         self.router.check(&argv).expect("iptables");
+    }
+
+    /// The router looks for DHCPv6 servers: what it expects then.
+    fn dhcpv6(&self) -> Vec<String> {
+        const ASK: &str = "-A OUTPUT -p udp --dport 547 -j CT --helper dhcpv6";
+        let rule = |words: &str| {
+            let words: Vec<&str> = words.split(' ').collect();
+            let argv = [&["ip6tables-legacy", "-t", "raw"], &words[..]].concat();
+            self.router.check(&argv).expect("ip6tables");
+        };
+        rule(ASK);
+        let wan = self.router.net(|net| net.index("wan")).expect("a link");
+        self.router
+            .call(move || {
+                let own = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+                let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+                let socket = UdpSocket::bind((own, 546))?;
+                // SOLICIT
+                let to = SocketAddrV6::new(group, 547, 0, wan);
+                socket.send_to(&[1, 0, 0, 1], to)
+            })
+            .expect("a node")
+            .expect("a datagram");
+        let argv = ["conntrack", "-f", "ipv6", "-L", "expect"];
+        let text = self.router.check(&argv).expect("conntrack");
+        rule(&ASK.replace("-A", "-D"));
+        self.router
+            .check(&["conntrack", "-F", "expect"])
+            .expect("conntrack");
+        let gone = self.router.check(&["conntrack", "-D", "-f", "ipv6"]);
+        gone.expect("conntrack");
+        let line = |line: &str| Some(line.trim().split_once(' ')?.1.to_owned());
+        text.lines().filter_map(line).collect()
     }
 
     /// Rules that give each server port its helper.
@@ -339,6 +379,7 @@ fn conversations(lab: &Lab) -> Vec<(&'static str, Vec<String>)> {
     note("mdns", lab);
     lab.ask_group([239, 255, 255, 253], 427, b"\x02\x01");
     note("slp", lab);
+    seen.push(("dhcpv6", lab.dhcpv6()));
     seen
 }
 
@@ -435,7 +476,10 @@ fn uml_ftp_and_tftp_pass_a_masquerading_firewall() {
         return;
     }
     let lab = Lab::build(None);
-    let daemon = Daemon::spawn_with(&lab.router, "nat", None, config("nat"));
+    // It replicates, too; nobody listens.
+    let sync = "Sync {\n Mode FTFW {\n }\n UDP {\n  IPv4_address 10.9.0.101\n  IPv4_Destination_Address 10.9.0.2\n  \
+                Port 3780\n  Interface wan\n }\n Options {\n  ExpectationSync on\n }\n}\n";
+    let daemon = Daemon::spawn_with(&lab.router, "nat", None, sync.to_owned() + &config("nat"));
     daemon.wait_started();
     lab.rules();
     for rule in [
@@ -466,6 +510,11 @@ fn uml_ftp_and_tftp_pass_a_masquerading_firewall() {
             data.peer_addr().expect("an address"),
             out.local_addr().expect("an address")
         );
+        // The cache has control and data connection.
+        wait_for("the data connection in the cache", || {
+            let flows = daemon.ask(&["-i"]);
+            flows.contains("dport=21 ") && flows.contains(&format!("dport={port} "))
+        });
         transfer(out, data);
         assert_eq!(say(&server, &client, b"226 Done\r\n"), "226 Done\r\n");
     }

@@ -135,3 +135,45 @@ fn answer(socket: &Socket) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conf_parsers::conntrackd as conf;
+
+    fn parsed(text: &str) -> Option<Configured> {
+        let outcome = conf::parse(text.as_bytes(), &|_| true);
+        outcome.config.and_then(|config| config.helper)
+    }
+
+    #[test]
+    fn the_reader_of_the_file_knows_the_same_helpers() {
+        let names = [
+            "amanda", "dhcpv6", "ftp", "mdns", "rpc", "sane", "slp", "ssdp", "tftp", "tns", "sip",
+        ];
+        for name in names {
+            for (word, number) in [("tcp", 6), ("udp", 17)] {
+                let file = format!("Helper {{ Type {name} inet {word} {{ }} }}");
+                let helper = Helper::find(name, number);
+                assert_eq!(parsed(&file).is_some(), helper.is_some(), "{name} {word}");
+                if let Some(helper) = helper {
+                    assert_eq!(helper.policy.name, name);
+                    assert!(helper.data_len <= 32, "the kernel's room");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_holds_for_both_families() {
+        let file = "Helper { Type ftp inet tcp { Policy ftp { ExpectMax 4 } } Type ftp inet6 tcp { } Type tftp inet udp { } }";
+        let configured = parsed(file).unwrap();
+        let of = |name, protocol| {
+            let policy = policy(&configured, Helper::find(name, protocol).unwrap(), protocol);
+            (policy.expect_max, policy.expect_timeout)
+        };
+        // What a block leaves out is 0.
+        assert_eq!(of("ftp", 6), (4, 0));
+        assert_eq!(of("tftp", 17), (1, 300));
+    }
+}
