@@ -403,9 +403,10 @@ mod tests {
         let t0 = Instant::from_micros(1_000_000);
         let mut at = ReloadTime::start(&path.to_string_lossy(), false, t0).unwrap();
         assert_eq!(at.due(), None);
-        std::fs::write(&path, "2100-01-01 00:00:00Z\n").unwrap();
+        // Times of 32-bit systems end in 2038.
+        std::fs::write(&path, "2037-01-01 00:00:00Z\n").unwrap();
         assert!(at.changed(t0));
-        assert_eq!(at.due().map(|due| due.wall), Some(4_102_444_800));
+        assert_eq!(at.due().map(|due| due.wall), Some(2_114_380_800));
         assert!(at.deadline().unwrap() > t0);
         std::fs::write(&path, "nonsense").unwrap();
         assert!(at.changed(t0));
