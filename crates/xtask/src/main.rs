@@ -30,7 +30,7 @@ usage: cargo xtask COMMAND
   deb                build Debian packages that replace the distribution's
   deb change         and change to them and back, on a Debian system that is thrown away
   cross TARGET...    build for router CPUs, and run there what an emulator can
-  openwrt            check the packages of openwrt-feed/ beside the originals', without a router
+  openwrt [STEP...]  check the packages of openwrt-feed/ beside the originals', without a router
   install            only install what the tests need (Debian packages, the originals)
 ";
 
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         ["layers"] => layers::check(),
         ["size"] => size::print(),
         ["cross", targets @ ..] if !targets.is_empty() => cross::run(targets),
-        ["openwrt"] => openwrt::run(),
+        ["openwrt", steps @ ..] => openwrt::run(steps),
         ["deb"] => deb::build().map(drop),
         ["deb", "change"] => deb::change::play(),
         ["install"] => install::everything().map(drop),

@@ -13,11 +13,13 @@
 //! | signals | every process lives through the JSON signal of its C library; the file is never seen half |
 //! | procd | foreground, reload with a new file, start after a crash, stop in time |
 //! | page | the high-availability page on machines laid out like OpenWrt, the originals replaced half-way |
+//! | memory | anonymous memory beside the originals' |
 //! | rpcd | plugin and hotplug script with a live daemon |
 
 mod init;
 mod live;
 mod makefile;
+mod memory;
 mod page;
 mod procd;
 mod scripts;
@@ -42,8 +44,15 @@ pub(crate) struct Place {
     release: PathBuf,
 }
 
-/// Runs every step.
-pub(crate) fn run() -> Result<()> {
+/// Runs every step, or those that are named.
+pub(crate) fn run(wanted: &[&str]) -> Result<()> {
+    if let Some(odd) = wanted
+        .iter()
+        .find(|name| !STEPS.iter().any(|(step, _)| step == *name))
+    {
+        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no step {odd}; there are {names:?}"));
+    }
     install::programs(&[
         "busybox",
         "shellcheck",
@@ -69,7 +78,7 @@ pub(crate) fn run() -> Result<()> {
         release,
     };
     let mut steps = Steps::default();
-    let result = all(&mut steps, &place);
+    let result = all(&mut steps, &place, wanted);
     steps.print();
     if result.is_ok() {
         std::fs::remove_dir_all(&place.scratch).map_err(|e| e.to_string())?;
@@ -90,12 +99,15 @@ const STEPS: &[Step] = &[
     ("procd, keepalived", procd::keepalived),
     ("procd, conntrackd", procd::conntrackd),
     ("page", page::play),
+    ("memory", memory::measure),
 ];
 
 /// Every step, also after one has failed.
-fn all(steps: &mut Steps, place: &Place) -> Result<()> {
+fn all(steps: &mut Steps, place: &Place, wanted: &[&str]) -> Result<()> {
     let failures: Vec<String> = STEPS
         .iter()
+        // The others install what they look at from what the first one makes.
+        .filter(|(name, _)| wanted.is_empty() || *name == "makefiles" || wanted.contains(name))
         .filter_map(|(name, work)| steps.step(name, || work(place)).err())
         .collect();
     if failures.is_empty() {
