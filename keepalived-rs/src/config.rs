@@ -60,6 +60,7 @@ fn features() -> Features {
     };
     for (feature, built) in [
         (Feature::Bfd, cfg!(feature = "bfd")),
+        (Feature::Lvs, cfg!(feature = "lvs")),
         (Feature::Iptables, cfg!(feature = "iptables")),
     ] {
         all = if built {

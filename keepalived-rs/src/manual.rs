@@ -151,6 +151,7 @@ fn part(feature: Feature) -> &'static str {
         Feature::Iptables => "iptables",
         Feature::TrackProcess => "process tracking",
         Feature::Bfd => "BFD",
+        Feature::Lvs => "LVS",
     }
 }
 

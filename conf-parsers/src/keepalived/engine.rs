@@ -62,6 +62,8 @@ pub enum Feature {
     TrackProcess = 4,
     /// BFD (Debian has it, OpenWrt not).
     Bfd = 8,
+    /// Virtual servers (`--disable-lvs`; both have it).
+    Lvs = 16,
 }
 
 /// A set of [`Feature`]s. The default is Debian's build.
@@ -74,13 +76,17 @@ impl Default for Features {
             .with(Feature::Linkbeat)
             .with(Feature::TrackProcess)
             .with(Feature::Bfd)
+            .with(Feature::Lvs)
     }
 }
 
 impl Features {
     /// OpenWrt's build of the original.
     pub const fn openwrt() -> Self {
-        Self(0).with(Feature::Linkbeat).with(Feature::Iptables)
+        Self(0)
+            .with(Feature::Linkbeat)
+            .with(Feature::Iptables)
+            .with(Feature::Lvs)
     }
     /// Adds one.
     pub const fn with(self, feature: Feature) -> Self {

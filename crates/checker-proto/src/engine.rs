@@ -476,6 +476,11 @@ impl Engine {
         self.pool.checkers_of(rs)
     }
 
+    /// The numbers in the tracked files.
+    pub fn files(&self) -> &[i64] {
+        &self.files
+    }
+
     /// How many checkers there are.
     pub fn checkers(&self) -> usize {
         self.pool.checkers.len()

@@ -89,6 +89,14 @@ impl Checker {
         }
     }
 
+    /// When the last probe began.
+    pub const fn started(&self) -> Option<Instant> {
+        if self.started.as_micros() == 0 {
+            return None;
+        }
+        Some(self.started)
+    }
+
     /// A failure is news: it is up, or nothing is known yet.
     const fn may_fail(&self) -> bool {
         self.up || !self.has_run

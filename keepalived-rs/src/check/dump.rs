@@ -32,6 +32,7 @@ impl Child<'_> {
                 fifos_open: true,
             },
             engine: &self.engine,
+            files: self.engine.files(),
             monotonic: monotonic_now(),
             wall: u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX),
         };

@@ -9,12 +9,12 @@ use crate::keepalived::number::check_true_false;
 /// LVS, checker and BFD blocks.
 pub static ROOTS: &[Root] = &[
     Root {
-        keyword: kw_block("SSL", Some(ssl::begin), &ssl::BLOCK),
+        keyword: kw_block("SSL", Some(ssl::begin), &ssl::BLOCK).only_with(Feature::Lvs),
         active: |part, _| part == Part::Checker,
         noted: None,
     },
     Root {
-        keyword: kw("virtual_server_group", virtual_server_group::read),
+        keyword: kw("virtual_server_group", virtual_server_group::read).only_with(Feature::Lvs),
         active: |part, _| part == Part::Checker,
         noted: None,
     },
@@ -23,7 +23,8 @@ pub static ROOTS: &[Root] = &[
             "virtual_server",
             Some(virtual_server::begin),
             &virtual_server::BLOCK,
-        ),
+        )
+        .only_with(Feature::Lvs),
         active: |part, _| part == Part::Checker,
         noted: Some(|ctx| ctx.model.global.have_checker = true),
     },

@@ -257,6 +257,12 @@ impl DnsType {
         ("DNSKEY", Self::Dnskey),
     ];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let known = Self::NAMES.iter().find(|(_, kind)| *kind == self);
+        known.map_or("", |(name, _)| name)
+    }
+
     /// By name, letters of either case.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::NAMES

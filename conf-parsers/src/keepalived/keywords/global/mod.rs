@@ -51,11 +51,13 @@ static KEYWORDS: &[Keyword] = &[
     }),
     kw("checker_process_name", |c, l| {
         process::name(c, l, |g| &mut g.checker.name)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("lvs_process_name", |c, l| {
         c.log("'lvs_process_name' is deprecated - please use 'checker_process_name'");
         process::name(c, l, |g| &mut g.checker.name)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("bfd_process_name", |c, l| {
         process::name(c, l, |g| &mut g.bfd.name)
     })
@@ -83,23 +85,25 @@ static KEYWORDS: &[Keyword] = &[
         "smtp_alert_checker",
         smtp_alert_checker,
         "smtp_alert_checker"
-    ),
+    )
+    .only_with(Feature::Lvs),
     kw("checker_log_all_failures", |c, l| {
         plain_bool(c, l, "checker_log_all_failures", |g, v| {
             g.checker_log_all_failures = v
         });
         Ok(())
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("dynamic_interfaces", vrrp::dynamic_interfaces),
     flag!("no_email_faults", no_email_faults),
     kw("default_interface", vrrp::default_interface),
     kw("disable_local_igmp", vrrp::disable_local_igmp),
     flag!("v3_checksum_as_v2", v3_checksum_as_v2),
-    kw("lvs_timeouts", lvs::timeouts),
-    flag!("lvs_flush", lvs_flush),
-    kw("lvs_flush_on_stop", lvs::flush_on_stop),
-    kw("lvs_flush_onstop", lvs::flush_on_stop),
-    kw("lvs_sync_daemon", lvs::sync_daemon),
+    kw("lvs_timeouts", lvs::timeouts).only_with(Feature::Lvs),
+    flag!("lvs_flush", lvs_flush).only_with(Feature::Lvs),
+    kw("lvs_flush_on_stop", lvs::flush_on_stop).only_with(Feature::Lvs),
+    kw("lvs_flush_onstop", lvs::flush_on_stop).only_with(Feature::Lvs),
+    kw("lvs_sync_daemon", lvs::sync_daemon).only_with(Feature::Lvs),
     kw("vrrp_mcast_group4", vrrp::mcast_group4),
     kw("vrrp_mcast_group6", vrrp::mcast_group6),
     kw("vrrp_garp_master_delay", vrrp::garp_master_delay),
@@ -163,12 +167,13 @@ static KEYWORDS: &[Keyword] = &[
     kw("vrrp_rlimit_rtime", |c, l| {
         process::realtime_limit(c, l, "vrrp", |g| &mut g.vrrp)
     }),
-    kw("nftables_ipvs", firewall::nftables_ipvs),
-    kw("nftables_ipvs_priority", firewall::nftables_ipvs_priority),
+    kw("nftables_ipvs", firewall::nftables_ipvs).only_with(Feature::Lvs),
+    kw("nftables_ipvs_priority", firewall::nftables_ipvs_priority).only_with(Feature::Lvs),
     kw(
         "nftables_ipvs_start_fwmark",
         firewall::nftables_ipvs_start_fwmark,
-    ),
+    )
+    .only_with(Feature::Lvs),
     flag!("nftables_counters", nftables_counters),
     kw("notify_fifo", |c, l| {
         scripts::fifo(c, l, "", |g| &mut g.notify_fifo)
@@ -193,28 +198,36 @@ static KEYWORDS: &[Keyword] = &[
     ),
     kw("lvs_notify_fifo", |c, l| {
         scripts::fifo(c, l, "lvs_", |g| &mut g.lvs_notify_fifo)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw_quoted("lvs_notify_fifo_script", |c, l| {
         scripts::fifo_script(c, l, "lvs_", |g| &mut g.lvs_notify_fifo)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("checker_priority", |c, l| {
         process::nice(c, l, "checker", |g| &mut g.checker)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("checker_no_swap", |c, _| {
         process::no_swap(c, |g| &mut g.checker)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("checker_rt_priority", |c, l| {
         process::realtime_priority(c, l, "checker", |g| &mut g.checker)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("checker_cpu_affinity", |c, l| {
         process::cpus(c, l, "checker", |g| &mut g.checker)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("checker_rlimit_rttime", |c, l| {
         process::realtime_limit(c, l, "checker", |g| &mut g.checker)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("checker_rlimit_rtime", |c, l| {
         process::realtime_limit(c, l, "checker", |g| &mut g.checker)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("bfd_priority", |c, l| {
         process::nice(c, l, "bfd", |g| &mut g.bfd)
     })
@@ -247,13 +260,15 @@ static KEYWORDS: &[Keyword] = &[
     }),
     flag!("enable_snmp_rfcv2", enable_snmp_rfcv2),
     flag!("enable_snmp_rfcv3", enable_snmp_rfcv3),
-    flag!("enable_snmp_checker", enable_snmp_checker),
+    flag!("enable_snmp_checker", enable_snmp_checker).only_with(Feature::Lvs),
     kw("snmp_vs_stats_update_interval", |c, l| {
         snmp::interval(c, l, |g| &mut g.snmp_vs_stats_update_interval)
-    }),
+    })
+    .only_with(Feature::Lvs),
     kw("snmp_rs_stats_update_interval", |c, l| {
         snmp::interval(c, l, |g| &mut g.snmp_rs_stats_update_interval)
-    }),
+    })
+    .only_with(Feature::Lvs),
     flag!("enable_dbus", enable_dbus),
     kw("dbus_service_name", |c, l| {
         snmp::dbus_name(c, l, |g| &mut g.dbus_service_name)
@@ -293,24 +308,28 @@ static KEYWORDS: &[Keyword] = &[
     .only_with(Feature::TrackProcess),
     kw("lvs_netlink_cmd_rcv_bufs", |c, l| {
         receive_buffer(c, l, "lvs_netlink_cmd", |g, v| g.lvs_netlink_cmd.size = v)
-    }),
+    })
+    .only_with(Feature::Lvs),
     switch!(
         "lvs_netlink_cmd_rcv_bufs_force",
         lvs_netlink_cmd.force,
         "lvs_netlink_cmd_rcv_bufs_force"
-    ),
+    )
+    .only_with(Feature::Lvs),
     kw("lvs_netlink_monitor_rcv_bufs", |c, l| {
         receive_buffer(c, l, "lvs_netlink_monitor", |g, v| {
             g.lvs_netlink_monitor.size = v
         })
-    }),
+    })
+    .only_with(Feature::Lvs),
     switch!(
         "lvs_netlink_monitor_rcv_bufs_force",
         lvs_netlink_monitor.force,
         "lvs_netlink_monitor_rcv_bufs_force"
-    ),
-    switch!("rs_init_notifies", rs_init_notifies, "rs_init_notifies"),
-    switch!("no_checker_emails", no_checker_emails, "no_checker_emails"),
+    )
+    .only_with(Feature::Lvs),
+    switch!("rs_init_notifies", rs_init_notifies, "rs_init_notifies").only_with(Feature::Lvs),
+    switch!("no_checker_emails", no_checker_emails, "no_checker_emails").only_with(Feature::Lvs),
     kw("vrrp_rx_bufs_policy", vrrp::rx_bufs_policy),
     kw("vrrp_rx_bufs_multiplier", vrrp::rx_bufs_multiplier),
     kw("vrrp_startup_delay", vrrp::startup_delay),
