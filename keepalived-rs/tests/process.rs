@@ -12,8 +12,13 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 const BIN: &str = env!("CARGO_BIN_EXE_keepalived");
+
+/// For a line of the log; nothing takes more than seconds.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A directory with a configuration file, removed at the end.
 struct Place(PathBuf);
@@ -53,9 +58,21 @@ impl Place {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        Daemon { child, log }
+        let lines = read(child.stderr.take().unwrap());
+        Daemon { child, lines }
     }
+}
+
+/// Someone else reads, so that a line that never comes is a failure and not a wait for ever.
+fn read(log: ChildStderr) -> Receiver<String> {
+    let (tell, lines) = channel();
+    std::thread::spawn(move || {
+        BufReader::new(log)
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| tell.send(line))
+    });
+    lines
 }
 
 impl Drop for Place {
@@ -67,27 +84,37 @@ impl Drop for Place {
 /// A running daemon and its log.
 struct Daemon {
     child: Child,
-    log: BufReader<ChildStderr>,
+    lines: Receiver<String>,
 }
 
 impl Daemon {
     /// The next log line without its time; `None` at the end.
     fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.log.read_line(&mut line).unwrap();
-        // `Sun Nov 22 15:43:03 2026: text`
-        line.get(26..).map(|text| text.trim_end().to_owned())
+        match self.lines.recv_timeout(LIMIT) {
+            // `Sun Nov 22 15:43:03 2026: text`
+            Ok(line) => line.get(26..).map(|text| text.trim_end().to_owned()),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the log says nothing for {LIMIT:?}"),
+        }
     }
 
     /// Reads on until a line contains `text`.
     fn until(&mut self, text: &str) -> String {
-        loop {
-            match self.line() {
-                Some(line) if line.contains(text) => return line,
-                Some(_) => {}
-                None => panic!("the log ended before {text:?}"),
+        let end = Instant::now() + LIMIT;
+        let mut before = Vec::new();
+        while Instant::now() < end {
+            match self.lines.recv_timeout(end - Instant::now()) {
+                Ok(line) if line.contains(text) => {
+                    return line.get(26..).unwrap_or_default().trim_end().to_owned();
+                }
+                Ok(line) => before.push(line),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("the log ended before {text:?}: {before:#?}")
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
+        panic!("{text:?} does not come: {before:#?}");
     }
 
     fn signal(&self, signal: &str) {
@@ -475,8 +502,8 @@ fn scripts_get_no_descriptor_and_no_trap() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let mut daemon = Daemon { child, log };
+    let lines = read(child.stderr.take().unwrap());
+    let mut daemon = Daemon { child, lines };
     daemon.until("startup script script succeeded");
     daemon.until("has no configuration to run");
     daemon.signal("TERM");

@@ -143,14 +143,23 @@ impl Packet {
     }
 }
 
+fn set_receive_buffer(fd: &OwnedFd, bytes: u32) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    set_int(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes)
+}
+
 impl Receiver {
+    /// Changes the size of the receive buffer, in bytes.
+    pub fn set_receive_buffer(&self, bytes: u32) -> io::Result<()> {
+        set_receive_buffer(&self.fd, bytes)
+    }
+
     /// Opens the socket, joins the group or binds to the local address. Steps that only lose comfort are told to `warn`.
     pub fn open(spec: &Spec<'_>, mut warn: impl FnMut(OpenError)) -> Result<Self, OpenError> {
         let family = spec.channel.family();
         let fd = at(Step::Open, socket(family, spec.protocol))?;
         if spec.receive_buffer != 0 {
-            let bytes = libc::c_int::try_from(spec.receive_buffer).unwrap_or(libc::c_int::MAX);
-            let done = set_int(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes);
+            let done = set_receive_buffer(&fd, spec.receive_buffer);
             soft(at(Step::Option("RCVBUF"), done), &mut warn);
         }
         multicast_all_off(&fd, family)?;

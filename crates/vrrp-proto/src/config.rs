@@ -78,6 +78,8 @@ pub struct Config {
 pub struct Global {
     /// `vrrp_startup_delay`; zero for none.
     pub startup_delay: Duration,
+    /// At a reload `startup_delay` counts from then, as it is the rest of `vrrp_delay_after_boot`; else from the start.
+    pub startup_delay_after_boot: bool,
     /// `vrrp_mcast_group4`, 224.0.0.18 unless configured; also the pseudo-header destination of the old unicast checksum.
     pub mcast_group4: Ipv4Addr,
     /// `dynamic_interfaces allow_if_changes`: what is known of VRIDs on a link is forgotten when an interface goes.
@@ -96,6 +98,7 @@ impl Default for Global {
     fn default() -> Self {
         Self {
             startup_delay: Duration::ZERO,
+            startup_delay_after_boot: false,
             mcast_group4: Ipv4Addr::new(224, 0, 0, 18),
             allow_if_changes: false,
             log_unknown_vrids: false,

@@ -3,12 +3,13 @@
 //! A fault is never counted: after each change the named reasons are looked up again in the facts, so that no order of
 //! events can leave one behind.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use net_types::{Family, Instant};
 
 use crate::config::{
-    Config, Destination, IfId, Instance, InstanceId, LinkFacts, TrackSource, TrackerId,
+    Config, Destination, IfId, Instance, InstanceId, LinkFacts, SocketId, TrackSource, TrackerId,
     TrackerKind, TrackerState,
 };
 use crate::notice::{InstanceNotice, Notice};
@@ -43,7 +44,7 @@ impl Router {
                 found(FaultReason::BaseInterface(base));
             }
         }
-        if self.source_by_facts(id).is_none() {
+        if self.source_by_facts(id).is_none() || self.is_unbound(id) {
             found(FaultReason::NoSource(config.family));
         }
         for track in &config.tracks {
@@ -66,6 +67,29 @@ impl Router {
                         found(FaultReason::Tracker(tracker));
                     }
                 }
+            }
+        }
+    }
+
+    fn is_unbound(&self, id: InstanceId) -> bool {
+        let socket = self.socket_of(id);
+        socket.is_some_and(|s| self.unbound.contains(&s))
+    }
+
+    /// Sockets that can not be bound: their instances have no source.
+    pub(crate) fn sockets_unbound(&mut self, now: Instant, unbound: &[SocketId]) {
+        if self.unbound == unbound {
+            return;
+        }
+        let before: Vec<bool> = self.ids().map(|id| self.is_unbound(id)).collect();
+        self.unbound = unbound.to_vec();
+        for (id, before) in self.ids().zip(before) {
+            let is = self.is_unbound(id);
+            if is && !before && self.started && self.live[id.index()].state != State::Fault {
+                self.say_of(id, InstanceNotice::FaultUnbound);
+            }
+            if is != before {
+                self.refresh(now, id);
             }
         }
     }

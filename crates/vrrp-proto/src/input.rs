@@ -25,6 +25,8 @@ pub enum Input<'a> {
     Removed(Object),
     /// The kernel refused to add the object; it is not there.
     Refused(Object),
+    /// These sockets, of those in [`crate::Router::sockets`], can not be bound to the local address; the others are.
+    Unbound(&'a [SocketId]),
     /// A configuration will follow: masters send an extra advert to cover the time it takes.
     PrepareReload,
     /// SIGHUP: run on with this configuration. Its `interfaces` carry the present facts, its `trackers` the present states.

@@ -121,6 +121,8 @@ pub enum InstanceNotice {
         /// IPv6 instead of IPv4.
         v6: bool,
     },
+    /// `(N): entering FAULT state (src address not configured)`
+    FaultUnbound,
     /// `(N): tracked file F now FAULT state`, `(N): tracked file F leaving FAULT state`. Detail.
     TrackedFile(TrackerId, bool),
     /// `(N) Setting effective priority to n`: a tracked file stops being a fault and counts. Detail.

@@ -84,6 +84,7 @@ impl Router {
             timers: core::mem::take(&mut self.timers),
             successor,
         };
+        self.unbound.clear();
         self.build_live();
         self.take_over_links(&before);
         self.adjust_startup_delay(now, before.config.global.startup_delay);
@@ -99,7 +100,12 @@ impl Router {
         let Some(until) = self.startup_until else {
             return;
         };
-        let until = (until - old) + self.config.global.startup_delay;
+        let global = &self.config.global;
+        let until = if global.startup_delay_after_boot {
+            now + global.startup_delay
+        } else {
+            (until - old) + global.startup_delay
+        };
         if until <= now {
             self.startup_until = None;
             self.say(Notice::StartupDelayReduced);

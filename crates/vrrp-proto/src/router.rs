@@ -41,6 +41,8 @@ pub struct Router {
     pub(crate) queue: VecDeque<Output>,
     /// End of `vrrp_startup_delay`, while it runs.
     pub(crate) startup_until: Option<Instant>,
+    /// Sockets that can not be bound to their local address.
+    pub(crate) unbound: Vec<SocketId>,
     pub(crate) started: bool,
     stopped: bool,
     /// UTC in microseconds minus our time.
@@ -92,6 +94,7 @@ impl Router {
             startup_until: None,
             started: false,
             stopped: false,
+            unbound: Vec::new(),
             utc_ahead: 0,
             wants_clock: false,
             retired: None,
@@ -114,6 +117,7 @@ impl Router {
             Input::Tracker(id, state) => self.tracker_state(now, id, state),
             Input::Removed(object) => self.object_removed(now, object),
             Input::Refused(object) => self.object_refused(object),
+            Input::Unbound(sockets) => self.sockets_unbound(now, sockets),
             Input::PrepareReload => {
                 for id in self.ids() {
                     if self.live[id.index()].state == State::Master {

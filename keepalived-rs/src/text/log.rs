@@ -171,6 +171,10 @@ fn instance(f: &mut Formatter<'_>, r: &Router, name: &str, n: &InstanceNotice) -
             "({name}) entering FAULT state (tracked process {} quorum not achieved)",
             r.tracker_name(*t)
         ),
+        InstanceNotice::FaultUnbound => write!(
+            f,
+            "({name}): entering FAULT state (src address not configured)"
+        ),
         InstanceNotice::BaseDown(i) => {
             write!(f, "({name}) interface {} is down", r.interface_name(*i))
         }

@@ -45,6 +45,8 @@ pub(super) struct Sources<'a> {
     pub(super) vmacs: &'a Vmacs,
     pub(super) firewall: &'a Firewall,
     pub(super) polling: &'a Polling,
+    /// Interfaces whose `promote_secondaries` we have set.
+    pub(super) promoted: &'a [Box<str>],
     /// SCHED_RR priority and RLIMIT_RTTIME in force.
     pub(super) scheduling: (u32, u32),
     pub(super) announcer: Option<&'a Announcer>,
@@ -346,7 +348,10 @@ impl Sources<'_> {
             ours,
             polling: self.polling.method(&link.name),
             arp,
-            promote_secondaries: (link.settings.promote_secondaries, 0),
+            promote_secondaries: (
+                link.settings.promote_secondaries,
+                self.promoters(&link.name),
+            ),
             seen_interface: !ours && interfaces.has_come(link.index),
             changeable: link.kind != Kind::Physical,
             mtu: link.mtu,
@@ -368,6 +373,19 @@ impl Sources<'_> {
                 .map(|(read, forwards)| (forwards, clock.wall(read))),
             ..InterfaceNow::default()
         }
+    }
+
+    /// How many instances want the setting that we have changed.
+    fn promoters(&self, name: &str) -> u32 {
+        if !self.promoted.iter().any(|p| **p == *name) {
+            return 0;
+        }
+        let instances = self.model.vrrp.instances.iter();
+        let on_it = instances.filter(|i| {
+            let own = i.interface.as_ref().is_some_and(|n| *n.value == *name);
+            own && i.promote_secondaries
+        });
+        u32::try_from(on_it.count()).unwrap_or(u32::MAX)
     }
 
     fn statics(&self) -> Vec<AddressNow> {

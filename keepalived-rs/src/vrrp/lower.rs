@@ -100,6 +100,7 @@ pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowere
         config: Config {
             global: Global {
                 startup_delay: micros(global.vrrp_startup_delay),
+                startup_delay_after_boot: global.vrrp_startup_delay_after_boot,
                 mcast_group4: global.vrrp_mcast_group4,
                 allow_if_changes: global.allow_if_changes,
                 log_unknown_vrids: global.log_unknown_vrids,

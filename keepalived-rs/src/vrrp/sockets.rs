@@ -29,6 +29,8 @@ struct Pair {
     wanted: Socket,
     /// The number of the interface they are bound to; 0 without one.
     index: u32,
+    /// Receive buffer that was asked for, 0 for the kernel's.
+    buffer: u32,
     receiver: Option<Receiver>,
     sender: Option<Sender>,
 }
@@ -112,6 +114,27 @@ impl Sockets {
                 }
             }
             self.pairs.push(pair);
+        }
+    }
+
+    /// Gives open sockets other receive buffers.
+    pub fn resize(&mut self, receive_buffer: impl Fn(SocketId) -> u32) {
+        for (id, pair) in (0_u16..).map(SocketId).zip(&mut self.pairs) {
+            let Some(receiver) = &pair.receiver else {
+                continue;
+            };
+            let wanted = receive_buffer(id);
+            if wanted == pair.buffer || wanted == 0 {
+                continue;
+            }
+            pair.buffer = wanted;
+            if let Err(e) = receiver.set_receive_buffer(wanted) {
+                let errno = e.raw_os_error().unwrap_or(0);
+                log!(
+                    Priority::Info,
+                    "vrrp update receive socket buffer size error {errno}"
+                );
+            }
         }
     }
 
@@ -264,6 +287,7 @@ fn closed(wanted: &Socket) -> Pair {
     Pair {
         wanted: wanted.clone(),
         index: 0,
+        buffer: 0,
         receiver: None,
         sender: None,
     }
@@ -301,6 +325,7 @@ fn open(
         receive_buffer: buffer,
     };
     pair.index = link.map_or(0, |l| l.index);
+    pair.buffer = buffer;
     match Receiver::open(&spec, |e| report(&spec, &e)) {
         Ok(receiver) => pair.receiver = Some(receiver),
         Err(e) => {

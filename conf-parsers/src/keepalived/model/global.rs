@@ -276,6 +276,8 @@ pub struct Global {
     pub vrrp_strict: bool,
     /// Microseconds; what was left of `vrrp_delay_after_boot`, if that is longer.
     pub vrrp_startup_delay: u32,
+    /// It is what was left of `vrrp_delay_after_boot` when the configuration was read: at a reload it counts from then.
+    pub vrrp_startup_delay_after_boot: bool,
     pub log_unknown_vrids: bool,
     pub vrrp_owner_ignore_adverts: bool,
     pub vmac_prefix: Option<String>,
@@ -408,6 +410,7 @@ impl Default for Global {
             vrrp_skip_check_adv_addr: false,
             vrrp_strict: false,
             vrrp_startup_delay: 0,
+            vrrp_startup_delay_after_boot: false,
             log_unknown_vrids: false,
             vrrp_owner_ignore_adverts: false,
             vmac_prefix: None,

@@ -193,3 +193,41 @@ fn a_delayed_link_change_goes_on_waiting() {
     host.run_to(end);
     assert_eq!(host.state(0), State::Fault);
 }
+
+#[test]
+fn a_delay_from_boot_on_ends_when_it_is_due() {
+    let mut c = config(9, vec![instance("V", 51, 100)]);
+    c.global.startup_delay = Duration::from_secs(5);
+    c.global.startup_delay_after_boot = true;
+    let (mut host, _) = Host::new(c.clone());
+    let start = host.now;
+    host.run_to(start + Duration::from_secs(2));
+    // What is left when it is read again.
+    c.global.startup_delay = Duration::from_secs(3);
+    host.tell(Input::Reconfigure(Box::new(c)));
+    let completed = |out: &[Output]| {
+        out.iter()
+            .any(|o| matches!(o, Output::Notice(Notice::StartupDelayCompleted)))
+    };
+    assert!(!completed(
+        &host.run_to(start + Duration::from_millis(4_999))
+    ));
+    assert!(completed(
+        &host.run_to(start + Duration::from_millis(5_001))
+    ));
+}
+
+#[test]
+fn a_socket_without_its_address_is_a_fault_until_it_has_it() {
+    let (mut host, _) = Host::new(config(9, vec![instance("V", 51, 100)]));
+    let out = host.tell(Input::Unbound(&[SocketId(0)]));
+    let said = |n: &InstanceNotice| {
+        out.iter()
+            .any(|o| matches!(o, Output::Notice(Notice::Instance(_, m)) if m == n))
+    };
+    assert!(said(&InstanceNotice::FaultUnbound));
+    assert_eq!(host.state(0), State::Fault);
+    assert!(host.tell(Input::Unbound(&[SocketId(0)])).is_empty());
+    host.tell(Input::Unbound(&[]));
+    assert_eq!(host.state(0), State::Backup);
+}

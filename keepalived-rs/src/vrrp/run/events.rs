@@ -115,6 +115,7 @@ impl Child<'_> {
         let now = monotonic_now();
         self.kernel_events(now, events);
         self.attend_links(now);
+        self.resize_buffers();
     }
 
     /// Interfaces that we make may need something after news; that makes more news.
@@ -243,6 +244,7 @@ impl Child<'_> {
             vmacs: &self.vmacs,
             firewall: &self.firewall,
             polling: &self.polling,
+            promoted: &self.promoted,
             scheduling: self.scheduling.present(),
             announcer: self.announcer.as_ref(),
             receive_buffer: &|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id),

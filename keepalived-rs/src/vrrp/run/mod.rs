@@ -129,6 +129,8 @@ struct Child<'a> {
     promoted: Vec<Box<str>>,
     /// Objects that the kernel would not take, until the core knows.
     refused: Vec<Object>,
+    /// Sockets without their local address, until the core knows.
+    unbound: Option<Vec<SocketId>>,
     /// The exit status, once everything is given up.
     done: Option<u8>,
     /// How long scripts that tell of the stop may still take.
@@ -201,6 +203,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         polling,
         promoted: Vec::new(),
         refused: Vec::new(),
+        unbound: None,
         done: None,
         patience: None,
         tell_parent: true,
@@ -237,6 +240,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     let mut armed = None;
     let mut burst = Burst::new(child.longest_packet);
     loop {
+        child.tell_unbound();
         if let Some(status) = child.finished() {
             return Ok(status);
         }

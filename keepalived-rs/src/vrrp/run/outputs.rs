@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
+use linux_io::timer::monotonic_now;
 use net_types::{IfIndex, Instant};
 use vrrp_proto::config::{Config, IfId, TrackSource};
 use vrrp_proto::notice::InstanceNotice;
@@ -14,6 +15,7 @@ use super::{Child, Lane, OBJECTS_AT_ONCE};
 use crate::text;
 use crate::vrrp::garp::Announcer;
 use crate::vrrp::interfaces::Interfaces;
+use crate::vrrp::sockets::Trouble;
 
 /// What each instance's own interface sends from.
 pub(super) fn say_addresses(config: &Config, interfaces: &Interfaces) {
@@ -238,6 +240,34 @@ impl Child<'_> {
             ..
         } = self;
         let size = |id: SocketId| receive_buffer(router, &model.vrrp, &model.global, kernel, id);
-        sockets.refresh(router.sockets(), &kernel.interfaces, size, |_| {});
+        let mut unbound = Vec::new();
+        sockets.refresh(
+            router.sockets(),
+            &kernel.interfaces,
+            size,
+            |Trouble::NoSource(id)| unbound.push(id),
+        );
+        self.unbound = Some(unbound);
+    }
+
+    /// What the sockets said when they were looked at last. Later than that: the core may be at work then.
+    pub(super) fn tell_unbound(&mut self) {
+        if let Some(unbound) = self.unbound.take() {
+            self.feed(monotonic_now(), Input::Unbound(&unbound));
+        }
+    }
+
+    /// The receive buffers follow the MTU where they are sized by it.
+    pub(super) fn resize_buffers(&mut self) {
+        if self.model.global.vrrp_rx_bufs_policy.mtu {
+            let Self {
+                router,
+                sockets,
+                kernel,
+                model,
+                ..
+            } = self;
+            sockets.resize(|id| receive_buffer(router, &model.vrrp, &model.global, kernel, id));
+        }
     }
 }

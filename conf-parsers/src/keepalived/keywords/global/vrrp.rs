@@ -338,7 +338,7 @@ pub(super) fn startup_delay(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         );
         return Ok(());
     };
-    take_delay(ctx, delay, |_| {
+    take_delay(ctx, delay, false, |_| {
         format!("The vrrp_startup_delay is very large - {word} seconds")
     });
     Ok(())
@@ -362,7 +362,7 @@ pub(super) fn delay_after_boot(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     match uptime {
         Ok(passed) => {
             let left = u32::try_from(u64::from(delay).saturating_sub(passed)).unwrap_or(delay);
-            take_delay(ctx, left, |delay| {
+            take_delay(ctx, left, true, |delay| {
                 let seconds = delay / 1_000_000;
                 format!("The vrrp_wait_after_boot is very large - {seconds} seconds")
             });
@@ -376,11 +376,17 @@ pub(super) fn delay_after_boot(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
 }
 
 /// The longer of two delays counts (2.4.0; in 2.3.3 the later).
-fn take_delay(ctx: &mut Ctx<'_>, delay: u32, very_large: impl FnOnce(u32) -> String) {
+fn take_delay(
+    ctx: &mut Ctx<'_>,
+    delay: u32,
+    after_boot: bool,
+    very_large: impl FnOnce(u32) -> String,
+) {
     if delay <= ctx.model.global.vrrp_startup_delay {
         return;
     }
     ctx.model.global.vrrp_startup_delay = delay;
+    ctx.model.global.vrrp_startup_delay_after_boot = after_boot;
     if delay >= 60_000_000 {
         ctx.log(very_large(delay));
     }
