@@ -349,7 +349,8 @@ impl Sources<'_> {
             polling: self.polling.method(&link.name),
             arp,
             promote_secondaries: (
-                link.settings.promote_secondaries,
+                // As the kernel would tell it after our change.
+                u32::from(self.promoters(&link.name) > 0).max(link.settings.promote_secondaries),
                 self.promoters(&link.name),
             ),
             seen_interface: !ours && interfaces.has_come(link.index),

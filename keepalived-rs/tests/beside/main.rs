@@ -7,4 +7,5 @@
 
 mod interfaces;
 mod life;
+mod reload;
 mod routes;

@@ -52,7 +52,8 @@ pub(crate) enum Payload {
 pub(crate) struct Frame {
     /// Microseconds since 1970.
     pub(crate) at: u64,
-    /// Last octet of the sender's hardware address: 0x0a for node a.
+    /// Last octet of the sender's hardware address: 0x0a for node a. A virtual one tells nothing: then the address that the
+    /// advert comes from, for an announcement that of the last advert.
     pub(crate) sender: u8,
     pub(crate) payload: Payload,
 }
@@ -62,6 +63,7 @@ pub(crate) fn frames(name: &str) -> Vec<Frame> {
     let bytes = fs::read(directory().join(format!("{name}.pcap"))).unwrap();
     assert_eq!(bytes[..4], [0xd4, 0xc3, 0xb2, 0xa1], "{name}");
     let mut frames = Vec::new();
+    let mut sender = 0;
     let mut rest = &bytes[24..];
     while rest.len() >= 16 {
         let word = |n: usize| u32::from_le_bytes(rest[n * 4..n * 4 + 4].try_into().unwrap());
@@ -69,9 +71,18 @@ pub(crate) fn frames(name: &str) -> Vec<Frame> {
         let length = word(2) as usize;
         let frame = &rest[16..16 + length];
         if let Some(payload) = payload(frame) {
+            if frame[6..11] != [0, 0, 0x5e, 0, 1] && frame[6..11] != [0, 0, 0x5e, 0, 2] {
+                sender = frame[11];
+            } else {
+                sender = match &payload {
+                    Payload::V4(bytes) => bytes[15] + 9,
+                    Payload::V6(_, source, ..) => source.octets()[15],
+                    Payload::Announce(_) => sender,
+                };
+            }
             frames.push(Frame {
                 at,
-                sender: frame[11],
+                sender,
                 payload,
             });
         }

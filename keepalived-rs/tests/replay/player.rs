@@ -86,6 +86,8 @@ impl Part {
                     .insert(path.trim().to_owned(), (0o600, content.into_bytes()));
             }
         }
+        // As in the recordings of `vrrp_delay_after_boot`.
+        host.source.put("/proc/uptime", "3.00 1.00\n");
         let lines = read(&host, "/k.conf", &ReadOptions::default());
         let options = ParseOptions::default();
         let parent = parse(&lines, ConfPart::Parent, &host, &options, None);
@@ -108,6 +110,8 @@ impl Part {
             .collect();
         for interface in &mut config.interfaces {
             let second = u8::from(&*interface.name == "eth1");
+            // We make it, so there is nothing left of an earlier run.
+            interface.fresh = interface.ours;
             let host = self.host();
             interface.link = LinkFacts {
                 index: IfIndex::new(2 + u32::from(second)),
@@ -143,7 +147,16 @@ impl Part {
             let zero = Instant::from_micros(1_000_000_000);
             let mut router = Router::new(config.clone(), zero);
             router.handle(zero, Input::Start);
-            let first = router.next_timeout();
+            let mut first = router.next_timeout();
+            // A delay of the start comes before it.
+            while let Some(at) = first {
+                router.handle_timeout(at);
+                let sends = |o: &Output| matches!(o, Output::Transmit(_));
+                if std::iter::from_fn(|| router.poll_output()).any(|o| sends(&o)) {
+                    break;
+                }
+                first = router.next_timeout();
+            }
             own.at - first.map_or(0, |t| t.since(zero).as_micros())
         });
         let heard = heard.map(|f| f.at - 10_000);
