@@ -153,7 +153,6 @@ impl Router {
             let config = &self.config.instances[id.index()];
             let live = &mut self.live[id.index()];
             live.stats = old.stats;
-            live.ip_id = old.ip_id;
             live.ah = old.ah;
             if live.marks.is_some() && old.marks.is_some() {
                 live.marks = old.marks.take();

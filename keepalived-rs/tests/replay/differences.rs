@@ -74,6 +74,8 @@ pub(crate) const TABLE: &[Row] = &[
     row("140-hmac-advert-int-20ms b", &[Differs::Sent]),
     // 2.3.3 says that it uses the old checksum from now on, but sends the new one, which its peer refuses.
     row("315-v3-unicast-old-checksum-a-only b", &[Differs::Sent]),
+    // Announcements that are due later survive a reload.
+    row("355-reload-changes a", &[Differs::Announced, Differs::Log]),
     // Reloads with files that are not recorded.
     row("126-hmac-rotation-and-unknown-key a", &[Differs::NotPlayed]),
     // Killed; afterwards its adverts were sent again in its name.

@@ -59,15 +59,25 @@ impl Part {
         frame.sender == 0x09 + self.host()
     }
 
-    fn model(&self) -> Model {
-        let text = capture::file(&self.name, &format!("{}.conf", self.node)).unwrap();
+    /// What the node ran, then what it ran after each of its reloads, as far as that was recorded.
+    fn models(&self) -> Vec<Model> {
+        let first = capture::file(&self.name, &format!("{}.conf", self.node)).unwrap();
+        let mut models = vec![self.model(&first)];
+        let later = |n: usize| capture::file(&self.name, &format!("{}.reload{n}.conf", self.node));
+        while let Some(text) = later(models.len()) {
+            models.push(self.model(&text));
+        }
+        models
+    }
+
+    fn model(&self, text: &str) -> Model {
         let mut host = FakeHost::with_interfaces(&["lo", "eth0", "eth1"]);
         for script in ["/etc/keepalived/notify.sh", "/etc/keepalived/chk.sh"] {
             host.source
                 .files
                 .insert(script.to_owned(), (0o755, Vec::new()));
         }
-        host.source = MemorySource::one("/k.conf", &text);
+        host.source = MemorySource::one("/k.conf", text);
         host.source
             .files
             .insert("/etc/keepalived/notify.sh".to_owned(), (0o755, Vec::new()));
@@ -101,8 +111,8 @@ impl Part {
         model
     }
 
-    fn config(&self, model: &Model) -> Config {
-        let mut config = lower(model, &mut Objects::new(), Switches::default()).config;
+    fn config(&self, model: &Model, objects: &mut Objects) -> Config {
+        let mut config = lower(model, objects, Switches::default()).config;
         let vips: Vec<IpAddr> = config
             .instances
             .iter()
@@ -218,9 +228,14 @@ impl Part {
     }
 
     pub(crate) fn play(&self) -> Played {
-        let model = self.model();
-        let config = self.config(&model);
-        let start = self.start(&config);
+        let models = self.models();
+        let mut objects = Objects::new();
+        let configs: Vec<Config> = models
+            .iter()
+            .map(|m| self.config(m, &mut objects))
+            .collect();
+        let (mut later, mut config) = (models.iter().zip(&configs).skip(1), &configs[0]);
+        let start = self.start(config);
         let mut node = Node {
             router: Router::new(config.clone(), clock(start)),
             now: start,
@@ -228,7 +243,7 @@ impl Part {
             log: Vec::new(),
             fifo: Vec::new(),
             stats: BTreeSet::new(),
-            model: &model,
+            model: &models[0],
         };
         node.feed(start, Input::Start);
         let stop = self.stop();
@@ -245,13 +260,15 @@ impl Part {
             if reloads.first().is_some_and(|r| *r <= frame.at) {
                 let at = reloads.remove(0);
                 node.run(at);
-                node.feed(at, Input::PrepareReload);
-                node.feed(at, Input::Reconfigure(Box::new(config.clone())));
+                if let Some((model, new)) = later.next() {
+                    (node.model, config) = (model, new);
+                }
+                node.reload(at, config);
             }
             if self.ours(frame) {
                 continue;
             }
-            if let Some(packet) = self.received(&config, frame) {
+            if let Some(packet) = self.received(config, frame) {
                 node.run(frame.at);
                 let family = match frame.payload {
                     Payload::V4(_) => Family::V4,
@@ -266,6 +283,13 @@ impl Part {
                     }
                 }
             }
+        }
+        for at in reloads {
+            node.run(at);
+            if let Some((model, new)) = later.next() {
+                (node.model, config) = (model, new);
+            }
+            node.reload(at, config);
         }
         if let Some(stop) = stop {
             node.run(stop - 1);
@@ -482,6 +506,11 @@ struct Node<'m> {
 }
 
 impl Node<'_> {
+    fn reload(&mut self, at: u64, config: &Config) {
+        self.feed(at, Input::PrepareReload);
+        self.feed(at, Input::Reconfigure(Box::new(config.clone())));
+    }
+
     /// Lets the timers up to `until` run out.
     fn run(&mut self, until: u64) {
         while let Some(next) = self.router.next_timeout() {
