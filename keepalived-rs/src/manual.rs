@@ -89,6 +89,19 @@ fn every_option_is_described() {
     assert_eq!(Table::read(WORDS).words("(options)"), help);
 }
 
+#[cfg(feature = "lvs")]
+#[test]
+fn every_option_of_genhash_is_described() {
+    let usage = crate::text::genhash::usage("genhash", true);
+    let options: BTreeSet<_> = usage
+        .lines()
+        .filter(|line| line.trim_start().starts_with("--"))
+        .flat_map(|line| line.split_whitespace().take(2))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(Table::read(WORDS).words("(genhash)"), options);
+}
+
 /// What a configuration test says about one line in a list.
 fn messages(block: &str, line: &str) -> Vec<String> {
     let text = format!(
@@ -211,15 +224,6 @@ fn group_note(group: &str, known: &Known) -> Option<String> {
     Some(format!("Only in builds with {}.", part(feature)))
 }
 
-/// Whether the hash tool is there.
-fn genhash_note() -> Option<String> {
-    let mut said = Vec::new();
-    crate::cli::parse("keepalived", &["-T".to_owned()], &mut Vec::new(), &mut said);
-    let said = String::from_utf8_lossy(&said);
-    said.contains("not implemented")
-        .then(|| "\\fINot built yet: the program says so and ends with status 1.\\fR".to_owned())
-}
-
 /// The filter with which COMPAT.md is written, `not_impl`, takes this test too: both are written together.
 #[test]
 fn pages_mark_what_is_not_implemented_and_are_those_of_the_templates() {
@@ -230,10 +234,7 @@ fn pages_mark_what_is_not_implemented_and_are_those_of_the_templates() {
     for name in ["keepalived.8", "keepalived.conf.5", "genhash.1"] {
         let template = folder.join("source").join(format!("{name}.in"));
         let template = std::fs::read_to_string(template).unwrap();
-        let before = |group: &str| match group {
-            "(genhash)" => genhash_note(),
-            _ => group_note(group, &known),
-        };
+        let before = |group: &str| group_note(group, &known);
         let (page, groups) = table.page(&template, &before, &|row| note(row, &known));
         compare_or_write(&folder.join(name), &page);
         used.extend(groups);
