@@ -10,3 +10,17 @@ mod queue;
 mod setup;
 
 pub use queue::Queues;
+
+use std::fmt::Display;
+
+use daemon_rt::log::Priority;
+
+/// Logs a notice. One place for all keeps the program small.
+fn notice(text: &dyn Display) {
+    daemon_rt::log!(Priority::Notice, "{text}");
+}
+
+/// Logs an error.
+fn error(text: &dyn Display) {
+    daemon_rt::log!(Priority::Err, "{text}");
+}

@@ -4,13 +4,13 @@ use std::io;
 
 use conf_parsers::conntrackd::Helper as Configured;
 use cthelper_proto::{Helper, Inspection, Packet, Request, Ruling, Verdict};
-use daemon_rt::log::Priority;
 use linux_io::nfnl::Socket;
 use linux_io::watch::Watch;
 use netlink_wire::framing::{Batch, Messages, Reply};
 use netlink_wire::nfqueue::{self, Queued};
 use nfct::codec::{self, ExpectOp, Message};
 
+use super::error;
 use crate::text::log::reason;
 
 /// Longest message: a packet of 64 KiB with its flow.
@@ -71,7 +71,7 @@ impl Queues {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
-                    daemon_rt::log!(Priority::Err, "failed to receive message: {}", reason(&e));
+                    error(&format_args!("failed to receive message: {}", reason(&e)));
                     return true;
                 }
             }
@@ -85,13 +85,13 @@ impl Queues {
                 Reply::Data(message) => match nfqueue::parse(&message) {
                     Some(queued) => self.rule(&queued),
                     None => {
-                        daemon_rt::log!(Priority::Err, "problems parsing message from kernel");
-                        daemon_rt::log!(Priority::Err, "failed to process message");
+                        error(&"problems parsing message from kernel");
+                        error(&"failed to process message");
                     }
                 },
                 // A setting that the kernel does not know, or a verdict on a packet that is gone.
                 Reply::Ack { errno, .. } if errno != 0 => {
-                    daemon_rt::log!(Priority::Err, "failed to process message");
+                    error(&"failed to process message");
                 }
                 _ => {}
             }
@@ -103,7 +103,7 @@ impl Queues {
             Ok(ruling) => ruling,
             Err(text) => {
                 if let Some(text) = text {
-                    daemon_rt::log!(Priority::Err, "{text}");
+                    error(&format_args!("{text}"));
                 }
                 None
             }
@@ -127,7 +127,7 @@ impl Queues {
         };
         nfqueue::push_verdict(&mut self.verdict, queued.queue, queued.id, &ruling);
         if let Err(e) = self.socket.send(self.verdict.bytes()) {
-            daemon_rt::log!(Priority::Err, "failed to send verdict: {}", reason(&e));
+            error(&format_args!("failed to send verdict: {}", reason(&e)));
         }
     }
 
@@ -149,14 +149,14 @@ impl Queues {
         let ct = codec::entry(queued.family, attributes);
         let mut inspection = Inspection::begin(*helper, packet, ct, info);
         while let Some(request) = inspection.next_request() {
-            let errno = self.ask(&request);
+            let errno = self.ask(request);
             inspection.answer(errno);
         }
         Ok(Some(inspection.finish()))
     }
 
     /// Asks the kernel for an expectation; the error's number, 0 when it is done. The kernel answers before `send` returns.
-    fn ask(&mut self, request: &Request) -> i32 {
+    fn ask(&mut self, request: Request<'_>) -> i32 {
         self.sequence = self.sequence.wrapping_add(1);
         let (op, expect) = match request {
             Request::Create(expect) => (ExpectOp::Ensure, expect),

@@ -1,24 +1,25 @@
 //! The kernel objects of the helpers.
 
+use std::fmt::Display;
 use std::io;
 
 use conf_parsers::conntrackd::Helper as Configured;
 use cthelper_proto::Helper;
-use daemon_rt::log::Priority;
 use linux_io::nfnl::Socket;
 use net_types::Family;
 use netlink_wire::cthelper::{self, Policy};
 use netlink_wire::framing::{Batch, Messages, Reply};
 use netlink_wire::nfqueue::{self, Command};
 
+use super::notice;
 use super::queue::Queues;
 use crate::text::log::reason;
 
 /// The reason was logged.
 pub(super) struct Failed;
 
-fn error(text: impl std::fmt::Display) -> Failed {
-    daemon_rt::log!(Priority::Err, "{text}");
+fn error(text: impl Display) -> Failed {
+    super::error(&text);
     Failed
 }
 
@@ -49,19 +50,14 @@ pub(super) fn open(configured: &Configured, limit: u32) -> Result<Queues, Failed
             Family::V6 => 10,
         };
         let name = helper.policy.name;
-        daemon_rt::log!(
-            Priority::Notice,
+        notice(&format_args!(
             "configuring helper `{name}' with queuenum={} and queuelen={}",
-            instance.queue_num,
-            instance.queue_len
-        );
-        daemon_rt::log!(
-            Priority::Notice,
+            instance.queue_num, instance.queue_len
+        ));
+        notice(&format_args!(
             "policy name={} expect_timeout={} expect_max={}",
-            policy.name,
-            policy.expect_timeout,
-            policy.expect_max
-        );
+            policy.name, policy.expect_timeout, policy.expect_max
+        ));
         batch.clear();
         cthelper::push_new(
             &mut batch,
@@ -90,7 +86,7 @@ pub(super) fn open(configured: &Configured, limit: u32) -> Result<Queues, Failed
         nfqueue::push_settings(&mut batch, queue, instance.queue_len);
         send(queues.socket(), &batch, "failed to send configuration")?;
         queues.add(queue, helper);
-        daemon_rt::log!(Priority::Notice, "helper `{name}' configured successfully");
+        notice(&format_args!("helper `{name}' configured successfully"));
     }
     Ok(queues)
 }

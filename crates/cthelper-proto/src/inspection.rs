@@ -34,12 +34,12 @@ pub enum Verdict {
 }
 
 /// What the kernel is to be asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
     /// A new expectation; one that it has already is made to last anew.
-    Create(Expect),
+    Create(&'a Expect),
     /// Take it back; nobody minds if that fails.
-    Delete(Expect),
+    Delete(&'a Expect),
 }
 
 /// What goes back to the queue.
@@ -170,28 +170,28 @@ impl<'a> Inspection<'a> {
     }
 
     /// What the kernel is to be asked for next; [`answer`](Self::answer) tells what it said. `None`: [`finish`](Self::finish).
-    pub fn next_request(&mut self) -> Option<Request> {
+    pub fn next_request(&mut self) -> Option<Request<'_>> {
         if !self.refused {
-            while let Some(announced) = self.finding.announced.get(self.at) {
-                if announced.how != How::WithVerdict {
-                    return Some(Request::Create(announced.expect.clone()));
-                }
-                self.at = self.at.saturating_add(1);
+            self.at = self.next(self.at);
+            if self.at < self.finding.announced.len() {
+                let announced = self.finding.announced.get(self.at)?;
+                return Some(Request::Create(&announced.expect));
             }
             if self.rewritten.is_none() && self.rewrite().is_none() {
                 self.refuse();
             }
         }
-        while self.undo > 0 {
-            self.undo = self.undo.saturating_sub(1);
-            match self.finding.announced.get(self.undo) {
-                Some(announced) if announced.how != How::WithVerdict => {
-                    return Some(Request::Delete(announced.expect.clone()));
-                }
-                _ => {}
-            }
-        }
-        None
+        let made = self.finding.announced.get(..self.undo)?;
+        self.undo = made.iter().rposition(|a| a.how != How::WithVerdict)?;
+        let announced = self.finding.announced.get(self.undo)?;
+        Some(Request::Delete(&announced.expect))
+    }
+
+    /// The first expectation from `at` on that needs a request.
+    fn next(&self, at: usize) -> usize {
+        let rest = self.finding.announced.get(at..).unwrap_or_default();
+        let skip = rest.iter().take_while(|a| a.how == How::WithVerdict);
+        at.saturating_add(skip.count())
     }
 
     /// The kernel's answer to the last request: 0, or the error's number.

@@ -74,15 +74,15 @@ impl Rewrite {
     /// Writes `port` there. `None` when the payload has no such place.
     pub(crate) fn apply(&self, payload: &mut Vec<u8>, port: u16) -> Option<()> {
         let end = self.at.checked_add(self.len)?;
-        if end > payload.len() {
-            return None;
-        }
         let text = self.style.text(port);
         let (old, new) = (self.len, text.len());
-        if new == 0 {
+        if new == 0 || end > payload.len() {
             return None;
         }
-        payload.splice(self.at..end, text);
+        let rest = payload.split_off(end);
+        payload.truncate(self.at);
+        payload.extend_from_slice(&text);
+        payload.extend_from_slice(&rest);
         if matches!(self.style, Style::Tns(_)) && old != new {
             crate::tns::lengths(payload, old, new);
         }

@@ -79,7 +79,7 @@ impl Conversation {
         let parsed = Packet::parse(&bytes, hardware).unwrap();
         let mut inspection = Inspection::begin(self.helper, parsed, self.ct.clone(), info);
         while let Some(request) = inspection.next_request() {
-            let (word, expect) = match &request {
+            let (word, expect) = match request {
                 Request::Create(expect) => ("create", expect),
                 Request::Delete(expect) => ("delete", expect),
             };
