@@ -114,6 +114,8 @@ fn real_server(ctx: &Ctx<'_>) -> Option<SocketAddr> {
 /// Hangs a finished checker into its real server.
 pub(super) fn add(ctx: &mut Ctx<'_>, checker: Checker) {
     if let Some(rs) = &mut ctx.scratch.lvs.real_server {
+        // Most real servers have one, and there may be tens of thousands of them.
+        rs.checkers.reserve_exact(1);
         rs.checkers.push(checker);
     }
 }

@@ -61,7 +61,16 @@ struct HeldDestination {
 struct Held {
     service: Rc<Service>,
     users: u32,
-    destinations: BTreeMap<SocketAddr, HeldDestination>,
+    /// By address, in order: there may be tens of thousands, and a tree has twice their size.
+    destinations: Vec<HeldDestination>,
+}
+
+impl Held {
+    /// Where a real server is, or would be.
+    fn place(&self, address: SocketAddr) -> Result<usize, usize> {
+        self.destinations
+            .binary_search_by_key(&address, |held| held.destination.address)
+    }
 }
 
 /// What we have set, and for how many virtual servers.
@@ -117,7 +126,7 @@ impl Table {
             .or_insert_with(|| Held {
                 service: Rc::clone(&entry.service),
                 users: 0,
-                destinations: BTreeMap::new(),
+                destinations: Vec::with_capacity(entry.destinations.len()),
             });
         if was.is_none() {
             if held.users == 0 {
@@ -136,11 +145,17 @@ impl Table {
         let mut now = BTreeSet::new();
         for to in &entry.destinations {
             now.insert(to.address);
-            let known = held.destinations.entry(to.address);
-            let known = known.or_insert_with(|| HeldDestination {
-                destination: *to,
-                users: 0,
+            let place = held.place(to.address).unwrap_or_else(|place| {
+                let new = HeldDestination {
+                    destination: *to,
+                    users: 0,
+                };
+                held.destinations.insert(place, new);
+                place
             });
+            let Some(known) = held.destinations.get_mut(place) else {
+                continue;
+            };
             if !had.contains(&to.address) {
                 if known.users == 0 {
                     changes.push(Change::AddDestination(Rc::clone(&held.service), *to));
@@ -160,13 +175,16 @@ impl Table {
     }
 
     fn drop_destination(held: &mut Held, address: SocketAddr, changes: &mut Vec<Change>) {
-        let Some(known) = held.destinations.get_mut(&address) else {
+        let Ok(place) = held.place(address) else {
+            return;
+        };
+        let Some(known) = held.destinations.get_mut(place) else {
             return;
         };
         known.users = known.users.saturating_sub(1);
         if known.users == 0 {
             let gone = known.destination;
-            held.destinations.remove(&address);
+            held.destinations.remove(place);
             changes.push(Change::DeleteDestination(Rc::clone(&held.service), gone));
         }
     }
