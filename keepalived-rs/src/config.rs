@@ -62,6 +62,7 @@ fn features() -> Features {
         (Feature::Bfd, cfg!(feature = "bfd")),
         (Feature::Lvs, cfg!(feature = "lvs")),
         (Feature::Iptables, cfg!(feature = "iptables")),
+        (Feature::Snmp, cfg!(feature = "snmp")),
     ] {
         all = if built {
             all.with(feature)

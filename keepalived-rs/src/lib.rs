@@ -5,6 +5,8 @@
 //! Who may use it: the `keepalived` binary and its tests.
 //! Answers to: keepalived-behaviour.md sections 1, 2 and 10 (keepalived 2.3.3 core/main.c).
 
+#[cfg(feature = "snmp")]
+pub mod agentx;
 #[cfg(feature = "bfd")]
 pub mod bfd;
 pub mod check;
@@ -18,6 +20,8 @@ pub mod host;
 pub mod ipc;
 #[cfg(test)]
 mod manual;
+#[cfg(feature = "snmp")]
+pub mod mib;
 pub mod nf_tables;
 pub mod not_implemented;
 pub mod notify_fifo;

@@ -20,13 +20,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     ("global_defs", "lvs_sync_daemon"),
     ("vrrp_instance", "lvs_sync_daemon_interface"),
     // SNMP and D-Bus.
-    ("global_defs", "snmp_socket"),
-    ("global_defs", "enable_traps"),
-    ("global_defs", "enable_snmp_vrrp"),
-    ("global_defs", "enable_snmp_keepalived"),
-    ("global_defs", "enable_snmp_rfc"),
-    ("global_defs", "enable_snmp_rfcv2"),
-    ("global_defs", "enable_snmp_rfcv3"),
     ("global_defs", "enable_snmp_checker"),
     ("global_defs", "snmp_vs_stats_update_interval"),
     ("global_defs", "snmp_rs_stats_update_interval"),
@@ -37,7 +30,12 @@ pub static KEYWORDS: &[(&str, &str)] = &[
 ];
 
 /// Command-line options without effect: how they are written.
-pub static OPTIONS: &[&str] = &["-x, --snmp", "-A, --snmp-agent-socket"];
+pub static OPTIONS: &[&str] = &[
+    #[cfg(not(feature = "snmp"))]
+    "-x, --snmp",
+    #[cfg(not(feature = "snmp"))]
+    "-A, --snmp-agent-socket",
+];
 
 /// The sentence for a keyword.
 pub fn sentence(block: &str, keyword: &str) -> String {
@@ -77,8 +75,10 @@ pub(crate) fn warnings(options: &Options, loaded: &Loaded) -> Vec<String> {
         let written = OPTIONS.iter().find(|o| o.contains(name)).unwrap_or(&name);
         given.then(|| format!("WARNING - option {written}: not implemented yet"))
     };
-    out.extend(option(options.snmp, "--snmp"));
-    out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
+    if !cfg!(feature = "snmp") {
+        out.extend(option(options.snmp, "--snmp"));
+        out.extend(option(options.snmp_socket.is_some(), "--snmp-agent-socket"));
+    }
     let global = &loaded.outcome.model.global;
     out.extend(of_outcome(&loaded.outcome, Part::Parent));
     if !cfg!(feature = "lvs") && options.daemons.checker && global.have_checker {

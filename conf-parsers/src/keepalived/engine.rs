@@ -64,6 +64,10 @@ pub enum Feature {
     Bfd = 8,
     /// Virtual servers (`--disable-lvs`; both have it).
     Lvs = 16,
+    /// SNMP (Debian has it, OpenWrt not).
+    Snmp = 32,
+    /// D-Bus (Debian has it, OpenWrt not).
+    Dbus = 64,
 }
 
 /// A set of [`Feature`]s. The default is Debian's build.
@@ -77,6 +81,8 @@ impl Default for Features {
             .with(Feature::TrackProcess)
             .with(Feature::Bfd)
             .with(Feature::Lvs)
+            .with(Feature::Snmp)
+            .with(Feature::Dbus)
     }
 }
 

@@ -1,11 +1,12 @@
-//! TCP sockets with the options of a replication link: one connection for each direction.
+//! TCP sockets with the options of a replication link: one connection for each direction. And connections to local daemons.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::Path;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::sockopt;
 
@@ -64,6 +65,14 @@ impl Stream {
             Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(e) => return Err(e),
         }
+        Ok(Self { socket })
+    }
+
+    /// Connects to the UNIX socket at `path`: a local daemon's. Such a connection stands at once or not at all.
+    pub fn connect_local(path: &Path) -> io::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)?;
         Ok(Self { socket })
     }
 

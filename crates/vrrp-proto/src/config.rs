@@ -92,6 +92,8 @@ pub struct Global {
     pub release_vips: bool,
     /// `--dont-release-vrrp`: leave addresses in place at shutdown.
     pub keep_on_exit: bool,
+    /// Packets that are refused are told as [`crate::Output::Refused`] (`enable_traps`).
+    pub tell_refusals: bool,
 }
 
 impl Default for Global {
@@ -105,6 +107,7 @@ impl Default for Global {
             fifo_states_on_reload: false,
             release_vips: false,
             keep_on_exit: false,
+            tell_refusals: false,
         }
     }
 }

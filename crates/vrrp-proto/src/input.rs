@@ -35,6 +35,10 @@ pub enum Input<'a> {
     ClearStats,
     /// The operator asks for gratuitous ARP/NA of an instance now (D-Bus `SendGarp`).
     SendGarp(crate::InstanceId),
+    /// The operator sets the base priority (SNMP), 1 to 254; it holds until the next reload.
+    SetPriority(crate::InstanceId, u8),
+    /// The operator allows or forbids preemption (SNMP); it holds until the next reload.
+    SetPreempt(crate::InstanceId, bool),
     /// SIGTERM: give up everything; [`crate::Output::Done`] follows.
     Shutdown,
 }

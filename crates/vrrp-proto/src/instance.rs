@@ -11,6 +11,7 @@ use crate::auth::ah::Counter;
 use crate::auth::trailer::Marks;
 use crate::config::{Instance, Version};
 use crate::notice::Check;
+use crate::reasons::Reasons;
 use crate::stats::Stats;
 use crate::status::State;
 
@@ -35,6 +36,7 @@ pub(crate) struct Live {
     pub(crate) effective: u8,
     pub(crate) total: i32,
     pub(crate) stats: Stats,
+    pub(crate) reasons: Reasons,
     pub(crate) source: Option<IpAddr>,
     /// Sender of the last packet that got to the instance; picks among unicast instances with one VRID.
     pub(crate) last_sender: Option<IpAddr>,
@@ -85,6 +87,7 @@ impl Live {
             effective: config.priority,
             total: i32::from(config.priority),
             stats: Stats::default(),
+            reasons: Reasons::default(),
             source: None,
             last_sender: None,
             master: None,

@@ -23,6 +23,7 @@ mod instance;
 pub mod notice;
 mod objects;
 pub mod output;
+pub mod reasons;
 mod receive;
 mod reload;
 mod router;

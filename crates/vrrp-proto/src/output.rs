@@ -5,6 +5,7 @@ use core::net::IpAddr;
 
 use crate::config::{GroupId, IfId, InstanceId, Object};
 use crate::notice::Notice;
+use crate::reasons::Refusal;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,15 @@ pub enum Output {
     },
     /// Tell scripts, FIFO, SNMP, D-Bus and mail.
     Notify(Notify),
+    /// Tell SNMP of a packet that was refused; only with [`crate::config::Global::tell_refusals`].
+    Refused {
+        /// Whose packet it would have been.
+        id: InstanceId,
+        /// Its sender.
+        from: IpAddr,
+        /// What was wrong.
+        why: Refusal,
+    },
     /// Write a log line. The shell knows the text and leaves out details unless asked (`-D`).
     Notice(Notice),
     /// All ids in outputs before this one belong to the old configuration, all after it to the new one.

@@ -12,6 +12,7 @@ use crate::input::Received;
 use crate::instance::Rogue;
 use crate::notice::{Check, InstanceNotice, Notice};
 use crate::output::{Notify, Output};
+use crate::reasons::{AuthError, MasterReason, ProtocolError, Refusal};
 use crate::router::Router;
 use crate::status::State;
 use crate::timers::Timer;
@@ -118,8 +119,32 @@ impl Router {
 
     /// Writes a line about a packet, once per kind until state or master change.
     pub(crate) fn remark(&mut self, id: InstanceId, from: IpAddr, check: Check) {
+        let why = match check {
+            Check::Ttl(_) | Check::PeerTtl { .. } => Some(Refusal::Protocol(ProtocolError::Ttl)),
+            Check::Version { .. } => Some(Refusal::Protocol(ProtocolError::Version)),
+            Check::Checksum { .. } => Some(Refusal::Protocol(ProtocolError::Checksum)),
+            Check::AuthType(_) => Some(Refusal::Auth(AuthError::InvalidType)),
+            Check::AuthMismatch { .. } | Check::UnexpectedAh | Check::NoAh => {
+                Some(Refusal::Auth(AuthError::TypeMismatch))
+            }
+            Check::Password => Some(Refusal::Auth(AuthError::Failure)),
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.refused(id, from, why);
+        }
         if self.live[id.index()].first_of_kind(&check) {
             self.say_of(id, InstanceNotice::Check(from, check));
+        }
+    }
+
+    /// What the MIBs tell of a refused packet.
+    pub(crate) fn refused(&mut self, id: InstanceId, from: IpAddr, why: Refusal) {
+        if let Refusal::Protocol(error) = why {
+            self.live[id.index()].reasons.error = error;
+        }
+        if self.config.global.tell_refusals {
+            self.queue.push_back(Output::Refused { id, from, why });
         }
     }
 
@@ -417,6 +442,7 @@ impl Router {
         let config = &self.config.instances[i];
         let live = &mut self.live[i];
         if theirs == 0 {
+            live.reasons.next = MasterReason::Priority;
             live.down_time = live.skew(config);
             self.say_of(id, InstanceNotice::BackupZero);
             self.arm(now, id);
@@ -426,6 +452,7 @@ impl Router {
         if !(config.nopreempt || theirs >= live.effective || delaying) {
             // Ours is higher and may preempt: the timer runs on.
             live.master = Some(from);
+            live.reasons.next = MasterReason::Preempted;
             self.say_of(id, InstanceNotice::LowerDiscarded(theirs, from));
             return;
         }
@@ -433,6 +460,7 @@ impl Router {
         let config = &self.config.instances[i];
         let live = &mut self.live[i];
         live.down_time = live.master_down(config);
+        live.reasons.next = MasterReason::NoResponse;
         live.master = Some(from);
         live.master_priority = theirs;
         live.wanted = State::Backup;

@@ -153,6 +153,7 @@ impl Router {
             let config = &self.config.instances[id.index()];
             let live = &mut self.live[id.index()];
             live.stats = old.stats;
+            live.reasons = old.reasons;
             live.ah = old.ah;
             if live.marks.is_some() && old.marks.is_some() {
                 live.marks = old.marks.take();

@@ -136,6 +136,17 @@ impl Router {
                     self.burst(now, id, 1);
                 }
             }
+            Input::SetPriority(id, priority) => {
+                if let Some(config) = self.config.instances.get_mut(id.index()) {
+                    config.priority = priority;
+                    self.update_priority(now, id);
+                }
+            }
+            Input::SetPreempt(id, preempt) => {
+                if let Some(config) = self.config.instances.get_mut(id.index()) {
+                    config.nopreempt = !preempt;
+                }
+            }
             Input::Shutdown => self.shutdown(now),
         }
     }
@@ -235,6 +246,7 @@ impl Router {
             effective_priority: live.effective,
             total_priority: live.total,
             stats: &live.stats,
+            reasons: live.reasons,
             source: live.source,
             master: live.master,
             master_priority: live.master_priority,

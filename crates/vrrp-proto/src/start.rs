@@ -8,6 +8,7 @@ use crate::config::{InstanceId, TrackSource, TrackerKind, TrackerState, Wanted};
 use crate::facts::file_effect;
 use crate::notice::{InstanceNotice, Notice};
 use crate::output::{Notify, NotifyState, Output};
+use crate::reasons::MasterReason;
 use crate::reload::Before;
 use crate::router::Router;
 use crate::status::{FaultReason, State};
@@ -201,6 +202,7 @@ impl Router {
             && !waiting
         {
             if !live.reload_master {
+                live.reasons.next = MasterReason::Preempted;
                 live.state = State::Backup;
                 live.down_time = Duration::from_micros(1);
             }
@@ -208,6 +210,7 @@ impl Router {
         }
         // `state MASTER` without being owner changes nothing: a whole master-down time passes (observed with 2.3.3).
         live.down_time = live.master_down(config);
+        live.reasons.next = MasterReason::NoResponse;
         self.drop_leftovers(now, id, reload);
         let live = &mut self.live[i];
         let up = !live.faulty && target != State::Fault && !waiting;

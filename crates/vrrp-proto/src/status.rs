@@ -7,6 +7,7 @@ use net_types::{Duration, Family, Instant};
 
 use crate::config::{Group, IfId, Instance, TrackerId};
 use crate::output::NotifyState;
+use crate::reasons::Reasons;
 use crate::stats::Stats;
 
 /// State of a virtual router or sync group (RFC 9568 section 6.4, plus FAULT).
@@ -78,6 +79,8 @@ pub struct Status<'a> {
     pub total_priority: i32,
     /// Its counters.
     pub stats: &'a Stats,
+    /// Why it became MASTER, and what was wrong with a packet.
+    pub reasons: Reasons,
     /// Source address of its adverts, when there is one.
     pub source: Option<IpAddr>,
     /// Last master heard.

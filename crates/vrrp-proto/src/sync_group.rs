@@ -43,6 +43,7 @@ impl Router {
         for other in self.others(g, id) {
             if self.live[other.index()].state != State::Master {
                 self.live[other.index()].wanted = State::Master;
+                self.live[other.index()].reasons.next = self.live[id.index()].reasons.master;
                 self.goto_master(now, other);
             }
         }

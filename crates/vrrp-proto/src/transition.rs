@@ -16,6 +16,7 @@ use net_types::Instant;
 use crate::config::{InstanceId, Version};
 use crate::instance::Rogue;
 use crate::notice::{InstanceNotice, Notice};
+use crate::reasons::MasterReason;
 use crate::router::{Router, next_period};
 use crate::status::State;
 use crate::timers::Timer;
@@ -75,6 +76,7 @@ impl Router {
         let live = &mut self.live[id.index()];
         live.logged = 0;
         live.ah.become_master();
+        live.reasons.master = live.reasons.next;
         live.state = State::Master;
         self.arm(now, id);
         self.master_advert(now, id);
@@ -172,6 +174,11 @@ impl Router {
     pub(crate) fn leave_fault(&mut self, now: Instant, id: InstanceId) {
         let i = id.index();
         let wanted = self.live[i].wanted;
+        self.live[i].reasons.next = if wanted == State::Master {
+            MasterReason::Preempted
+        } else {
+            MasterReason::NoResponse
+        };
         if wanted == State::Master {
             self.goto_master(now, id);
         } else {

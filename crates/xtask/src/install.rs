@@ -29,6 +29,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     // Servers that are checked, and that take mail.
     ("python3", "python3"),
     ("openssl", "openssl"),
+    // A master agent and who asks it.
+    ("snmpd", "snmpd"),
+    ("snmpwalk", "snmp"),
+    ("snmptrapd", "snmptrapd"),
     ("dnsmasq", "dnsmasq-base"),
     ("aiosmtpd", "python3-aiosmtpd"),
 ];

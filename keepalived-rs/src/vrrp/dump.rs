@@ -129,7 +129,7 @@ impl Sources<'_> {
         now
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let clock = Clock::now();
         let ids = |n: usize| (0..n).filter_map(|i| u16::try_from(i).ok());
         let config = self.router.config();

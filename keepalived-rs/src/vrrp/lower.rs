@@ -107,6 +107,7 @@ pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowere
                 fifo_states_on_reload: global.fifo_write_vrrp_states_on_reload,
                 release_vips: switches.release_vips,
                 keep_on_exit: switches.dont_release,
+                tell_refusals: cfg!(feature = "snmp") && global.enable_traps,
             },
             interfaces,
             instances,

@@ -11,6 +11,7 @@
 //! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs; alerts: mail
 //! firewall packets from and to addresses that are not accepted
 //! dump     what the dump files show of the present
+//! snmp     what SNMP shows and changes
 //! track    scripts that run periodically, numbers in files, processes, BFD sessions
 //! ```
 
@@ -26,6 +27,8 @@ pub mod lower;
 pub mod notify;
 pub mod objects;
 mod run;
+#[cfg(feature = "snmp")]
+mod snmp;
 pub mod sockets;
 pub(crate) mod track;
 pub mod vmac;

@@ -12,6 +12,7 @@ use core::net::Ipv4Addr;
 use super::Keyed;
 use crate::config::InstanceId;
 use crate::notice::InstanceNotice;
+use crate::reasons::{AuthError, Refusal};
 use crate::receive::{Facts, bump32};
 use crate::router::Router;
 use crate::wire::{AH_LEN, Ah, IPV4_LEN, PROTO_VRRP};
@@ -148,6 +149,7 @@ impl Router {
         };
         self.say_of(id, trouble);
         bump32(&mut self.live[i].stats.auth_failure);
+        self.refused(id, facts.source, Refusal::Auth(AuthError::Failure));
         Verdict::Wrong
     }
 

@@ -18,6 +18,9 @@ mod events;
 mod firewall;
 mod outputs;
 mod reload;
+mod remote;
+#[cfg(feature = "snmp")]
+mod snmp;
 mod statics;
 
 use std::future::poll_fn;
@@ -77,9 +80,10 @@ struct Watches {
 
 impl Watches {
     /// Waits until one of them may have something.
-    async fn any(&self, tracking: &Tracking) {
+    async fn any(&self, child: &Child<'_>) {
         poll_fn(|cx| {
-            let mut ready = tracking.poll_ready(cx);
+            let mut ready = child.tracking.poll_ready(cx);
+            ready |= child.remote_ready(cx);
             let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
             for watch in always.into_iter().chain(&self.mail) {
                 ready |= watch.poll_read(cx);
@@ -140,6 +144,8 @@ struct Child<'a> {
     firewall: Firewall,
     igmp: LocalIgmp,
     scheduling: Scheduling,
+    #[cfg(feature = "snmp")]
+    snmp: snmp::Snmp,
     /// Dumps in `config_save_dir` so far.
     saved: u32,
 }
@@ -210,8 +216,12 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         firewall,
         igmp: LocalIgmp::new(disable_igmp),
         scheduling,
+        #[cfg(feature = "snmp")]
+        snmp: snmp::Snmp::default(),
         saved: 0,
     };
+    child.remote_configure(now);
+    child.remote_learn();
     child.take_lanes();
     child.dump_configuration();
     child.refresh_sockets();
@@ -250,7 +260,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             timer.set(next)?;
             armed = next;
         }
-        watches.any(&child.tracking).await;
+        watches.any(&child).await;
         if let Ok(fired) = watches.timer.read(|| timer.expired()) {
             // One look empties it: without this there would be a second turn and a second look after each deadline.
             watches.timer.emptied();
@@ -270,6 +280,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.news(&watches.kernel);
         child.followed();
         child.mail(watches.mail.as_ref());
+        child.remote_requests();
         child.signals(&watches.signals, signals);
     }
 }
@@ -302,6 +313,7 @@ impl Child<'_> {
             self.tracking.next_timeout(),
             self.polling.next_timeout(),
             self.patience,
+            self.remote_timeout(),
         ];
         own.into_iter().flatten().min()
     }
@@ -313,6 +325,7 @@ impl Child<'_> {
         self.notifier.handle_timeout(now);
         self.tracking.handle_timeout(now);
         self.tracked(now);
+        self.remote_handle_timeout(now);
         if self
             .polling
             .handle_timeout(now, &mut self.kernel.interfaces)
@@ -330,6 +343,7 @@ impl Child<'_> {
         if self.notifier.busy() && now < patience {
             return None;
         }
+        self.remote_close();
         self.notifier.close_fifos(now);
         self.notifier.kill_all(now);
         self.demote_secondaries(|_| false);

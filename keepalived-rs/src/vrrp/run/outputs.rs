@@ -135,11 +135,14 @@ impl Child<'_> {
                     self.settle();
                     self.notifier.notify(now, &event);
                 }
+                self.remote_notify(now, &event);
             }
+            Output::Refused { id, from, why } => self.remote_refused(now, id, from, why),
             Output::Notice(notice) => self.say(&notice),
             Output::Reconfigured => {
                 self.settle();
                 self.notifier.reconfigure(&self.model);
+                self.remote_learn();
                 self.take_lanes();
                 self.refresh_sockets();
             }

@@ -153,6 +153,7 @@ impl Child<'_> {
             }
         };
         let before = std::mem::replace(&mut self.model, outcome.model);
+        self.remote_configure(monotonic_now());
         self.firewall.reconfigure(&self.model.global);
         process::adopt(self.context, Kind::Vrrp, &before.global, &self.model.global);
         let old = std::mem::replace(&mut self.statics, statics);

@@ -249,17 +249,18 @@ static KEYWORDS: &[Keyword] = &[
         process::realtime_limit(c, l, "bfd", |g| &mut g.bfd)
     })
     .only_with(Feature::Bfd),
-    kw("snmp_socket", snmp::socket),
-    flag!("enable_traps", enable_traps),
-    flag!("enable_snmp_vrrp", enable_snmp_vrrp),
-    flag!("enable_snmp_keepalived", enable_snmp_vrrp),
+    kw("snmp_socket", snmp::socket).only_with(Feature::Snmp),
+    flag!("enable_traps", enable_traps).only_with(Feature::Snmp),
+    flag!("enable_snmp_vrrp", enable_snmp_vrrp).only_with(Feature::Snmp),
+    flag!("enable_snmp_keepalived", enable_snmp_vrrp).only_with(Feature::Snmp),
     kw("enable_snmp_rfc", |ctx, _| {
         ctx.model.global.enable_snmp_rfcv2 = true;
         ctx.model.global.enable_snmp_rfcv3 = true;
         Ok(())
-    }),
-    flag!("enable_snmp_rfcv2", enable_snmp_rfcv2),
-    flag!("enable_snmp_rfcv3", enable_snmp_rfcv3),
+    })
+    .only_with(Feature::Snmp),
+    flag!("enable_snmp_rfcv2", enable_snmp_rfcv2).only_with(Feature::Snmp),
+    flag!("enable_snmp_rfcv3", enable_snmp_rfcv3).only_with(Feature::Snmp),
     flag!("enable_snmp_checker", enable_snmp_checker).only_with(Feature::Lvs),
     kw("snmp_vs_stats_update_interval", |c, l| {
         snmp::interval(c, l, |g| &mut g.snmp_vs_stats_update_interval)
@@ -269,13 +270,15 @@ static KEYWORDS: &[Keyword] = &[
         snmp::interval(c, l, |g| &mut g.snmp_rs_stats_update_interval)
     })
     .only_with(Feature::Lvs),
-    flag!("enable_dbus", enable_dbus),
+    flag!("enable_dbus", enable_dbus).only_with(Feature::Dbus),
     kw("dbus_service_name", |c, l| {
         snmp::dbus_name(c, l, |g| &mut g.dbus_service_name)
-    }),
+    })
+    .only_with(Feature::Dbus),
     kw("dbus_no_interface_name", |c, l| {
         snmp::dbus_name(c, l, |g| &mut g.dbus_no_interface_name)
-    }),
+    })
+    .only_with(Feature::Dbus),
     kw("script_user", scripts::user),
     flag!("enable_script_security", script_security),
     kw("vrrp_netlink_cmd_rcv_bufs", |c, l| {
