@@ -165,6 +165,8 @@ fn part(feature: Feature) -> &'static str {
         Feature::TrackProcess => "process tracking",
         Feature::Bfd => "BFD",
         Feature::Lvs => "LVS",
+        Feature::Snmp => "SNMP",
+        Feature::Dbus => "D-Bus",
     }
 }
 

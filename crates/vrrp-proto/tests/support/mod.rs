@@ -207,6 +207,7 @@ pub fn shape(out: &[Output]) -> Vec<String> {
                 Output::Notice(Notice::GroupSync(_, s)) => format!("sync {}", s.word()),
                 Output::Notice(_) | Output::OpenAnnouncers { .. } => return None,
                 Output::Reconfigured => "reconfigured".into(),
+                Output::Refused { id, why, .. } => format!("refused {} {why:?}", id.0),
                 Output::Done => "done".into(),
             })
         })
