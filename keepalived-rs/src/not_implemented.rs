@@ -14,7 +14,8 @@ use crate::config::Loaded;
 /// Keywords without effect: innermost block (empty at the top level) and keyword.
 #[rustfmt::skip]
 pub static KEYWORDS: &[(&str, &str)] = &[
-    // Health checkers.
+    // Health checkers: with the feature `tls` it has its effect.
+    #[cfg(not(feature = "tls"))]
     ("", "SSL"),
     // It runs; the state of a VRRP instance is not followed.
     ("global_defs", "lvs_sync_daemon"),

@@ -35,11 +35,23 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("snmptrapd", "snmptrapd"),
     ("dnsmasq", "dnsmasq-base"),
     ("aiosmtpd", "python3-aiosmtpd"),
+    // What the features `tls` and `regex` are linked with.
+    ("pkg-config", "pkg-config"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
+    ("/usr/include/pcre2.h", "libpcre2-dev"),
 ];
 
 /// The release whose packages are the yardstick: keepalived 2.3.3 and conntrackd 1.4.8.
 const RELEASE: &str = "trixie";
 const ORIGINALS: &str = "keepalived,conntrackd,conntrack,iproute2,nftables,netbase";
+
+/// A program of the search path, or a file.
+fn is_here(program: &str) -> bool {
+    if program.starts_with('/') {
+        return std::path::Path::new(program).exists();
+    }
+    has(program)
+}
 
 /// Installs the named programs where they are missing.
 ///
@@ -48,7 +60,7 @@ const ORIGINALS: &str = "keepalived,conntrackd,conntrack,iproute2,nftables,netba
 pub(crate) fn programs(wanted: &[&str]) -> Result<()> {
     let missing: Vec<&(&str, &str)> = PROGRAMS
         .iter()
-        .filter(|(program, _)| wanted.contains(program) && !has(program))
+        .filter(|(program, _)| wanted.contains(program) && !is_here(program))
         .collect();
     if missing.is_empty() {
         return Ok(());

@@ -6,6 +6,10 @@ use testkit::sut::ORIGINAL_ROOT;
 use crate::steps::{Steps, cargo, run as run_command};
 use crate::{Result, install, layers, size, target_dir};
 
+const CHECKS: &str = "-p keepalived-rs --features tls,regex --lib probe";
+const CHECKS_BESIDE: &str =
+    "-p keepalived-rs --features tls,regex --test ref_checkers --test ref_genhash";
+
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
     let result = all(&mut steps);
@@ -60,6 +64,18 @@ fn all(steps: &mut Steps) -> Result<()> {
     steps.step("tests with iptables", || {
         let words = "test -p keepalived-rs --locked --features iptables --test lab_iptables";
         run_command(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
+    })?;
+    steps.step("checks with TLS and regular expressions", || {
+        for what in [
+            "-p linux-io --features tls,regex --lib regex",
+            CHECKS,
+            CHECKS_BESIDE,
+        ] {
+            let words = format!("test --locked {what}");
+            let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
+            run_command(test.env(ORIGINAL_ROOT, &originals))?;
+        }
+        Ok(())
     })?;
     steps.step("release build", || {
         run_command(&mut cargo(&[

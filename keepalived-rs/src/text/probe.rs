@@ -238,7 +238,7 @@ pub fn notice(notice: &Notice, names: &Names<'_>, urls: &[Url]) -> (Priority, St
                 path.map_or("", |path| &*path.value)
             )
         }
-        Notice::Regex(text) => text.clone(),
+        Notice::Regex(text) | Notice::PingRange(text) => text.clone(),
         Notice::Tls(_, error) => error.text.clone(),
         Notice::SmtpOverflow => format!(
             "SMTP_CHECK Buffer overflow reading from server {}. Increase SMTP_BUFF_MAX in check_smtp.h",

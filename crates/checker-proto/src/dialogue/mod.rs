@@ -3,6 +3,7 @@
 //! A server can cost no more memory than the dialogue names, whatever it sends.
 
 pub mod dns;
+pub mod fuzz;
 pub mod http;
 pub mod icmp_echo;
 pub mod smtp;

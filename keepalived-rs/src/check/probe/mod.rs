@@ -16,6 +16,7 @@ pub(crate) mod fetch;
 mod http;
 mod patience;
 mod ping;
+mod ping_range;
 #[cfg_attr(not(feature = "regex"), path = "regex_absent.rs")]
 mod regex;
 mod smtp;
@@ -47,6 +48,7 @@ use net_types::{Duration, Family, Instant};
 
 use deadlines::Deadlines;
 use patience::Patience;
+use ping_range::PingRange;
 pub use tls::TlsError;
 
 /// How often one call looks whether more has come: the loop has other things to do.
@@ -133,6 +135,8 @@ pub enum Notice {
     SmtpOverflow,
     /// An echo request or reply has a problem.
     Ping(Family, PingNotice),
+    /// Who may ping is changed, or can not be: the line.
+    PingRange(String),
     /// A script can not be executed: its path and the system's error number. The server counts as good.
     NotExecuted(String, i32),
     /// The shell could not run the command of a script: the line. The server counts as good.
@@ -242,12 +246,15 @@ pub struct Probes {
     tls: Option<tls::Tls>,
     tls_problem: Vec<String>,
     patterns: regex::Patterns,
+    ping_range: PingRange,
     running: BTreeMap<CheckerId, Running>,
     scripts: Scripts<CheckerId>,
     deadlines: Deadlines,
     kept: BTreeMap<CheckerId, Kept>,
     /// Ended, not yet told.
     ended: Vec<(CheckerId, Verdict)>,
+    /// When the first of them did.
+    ended_at: Instant,
     notices: Vec<(CheckerId, Notice)>,
     tokens: Vec<u32>,
     /// State of the generator of the numbers of DNS questions.
@@ -271,11 +278,13 @@ impl Probes {
             tls,
             tls_problem,
             patterns: regex::Patterns::default(),
+            ping_range: PingRange::default(),
             running: BTreeMap::new(),
             scripts: Scripts::default(),
             deadlines: Deadlines::default(),
             kept: BTreeMap::new(),
             ended: Vec::new(),
+            ended_at: Instant::from_micros(0),
             notices: Vec::new(),
             tokens: Vec::new(),
             random: context.seed,
@@ -291,6 +300,9 @@ impl Probes {
     /// [`Self::handle_timeout`].
     pub fn start(&mut self, now: Instant, id: CheckerId, spec: &CheckSpec<'_>) {
         self.stop(id);
+        if self.ended.is_empty() {
+            self.ended_at = now;
+        }
         let mut notices = Vec::new();
         let begun = self.begin(now, id, spec, &mut notices);
         self.tell(id, notices);
@@ -350,7 +362,7 @@ impl Probes {
             CheckKind::Ping => {
                 let kept = self.kept.get_mut(&id).and_then(|kept| kept.ping.take());
                 let to = spec.to().ip();
-                let (run, step) = ping::Run::begin(kept, to, until, notices)?;
+                let (run, step) = ping::Run::begin(kept, to, &mut self.ping_range, until, notices)?;
                 (Run::Ping(run), step)
             }
             CheckKind::Misc {
@@ -480,7 +492,7 @@ impl Probes {
     /// When [`Self::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> Option<Instant> {
         if !self.ended.is_empty() {
-            return Some(Instant::from_micros(0));
+            return Some(self.ended_at);
         }
         [self.deadlines.next(), self.scripts.next_timeout()]
             .into_iter()

@@ -1,5 +1,6 @@
 //! `PING_CHECK`: an echo request. The socket of a server that answers is kept, so that its requests keep their identifier.
 
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -9,6 +10,7 @@ use linux_io::check_sock::PingSocket;
 use linux_io::epoll::Wait;
 use net_types::{Family, Instant};
 
+use super::ping_range::PingRange;
 use super::{Event, Notice, PingNotice, Step, number};
 
 /// What is kept between the requests to a server.
@@ -18,11 +20,26 @@ pub(super) struct Run {
     sequence: u16,
 }
 
+/// A socket; once the range of groups has been widened if that is what it takes.
+fn open(to: IpAddr, range: &mut PingRange, notices: &mut Vec<Notice>) -> io::Result<PingSocket> {
+    match PingSocket::open(to) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            if range.open(&mut |line| notices.push(Notice::PingRange(line))) {
+                PingSocket::open(to)
+            } else {
+                Err(e)
+            }
+        }
+        other => other,
+    }
+}
+
 impl Run {
     /// Sends the next request, over the socket of the last if there is one and it is to the same server.
     pub(super) fn begin(
         kept: Option<Self>,
         to: IpAddr,
+        range: &mut PingRange,
         until: Instant,
         notices: &mut Vec<Notice>,
     ) -> Result<(Self, Step), Verdict> {
@@ -33,7 +50,7 @@ impl Run {
                 kept
             }
             None => Self {
-                socket: PingSocket::open(to)
+                socket: open(to, range, notices)
                     .map_err(|e| Verdict::NotRun(Obstacle::Socket(number(&e))))?,
                 to,
                 sequence: 0,
