@@ -2,5 +2,6 @@
 RUST_ARCH_DEPENDS := @RUST
 CARGO_PKG_VARS =
 CARGO_PKG_ARGS =
+CARGO_PKG_PROFILE := release
 define RustBinPackage
 endef

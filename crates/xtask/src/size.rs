@@ -19,6 +19,9 @@ pub(crate) const FORCED: &[(&str, &str)] = &[
     ("CARGO_PROFILE_RELEASE_STRIP", "true"),
 ];
 
+/// The profile with which the feed builds.
+pub(crate) const ROUTER: &str = "router";
+
 /// A daemon with some of its features.
 struct Set {
     daemon: &'static str,
@@ -27,8 +30,10 @@ struct Set {
     features: &'static str,
     /// The keywords that it knows, where they are not Debian's.
     keywords: &'static str,
-    /// What it is to take of a router's flash, and what it takes at most by now, in bytes.
-    marks: Option<(u64, u64)>,
+    /// As the feed builds it, not with the profile that OpenWrt forces on others.
+    router: bool,
+    /// What it may take of a router's flash, in bytes.
+    limit: Option<u64>,
 }
 
 impl Set {
@@ -39,7 +44,8 @@ impl Set {
             what,
             features,
             keywords: "",
-            marks: None,
+            router: false,
+            limit: None,
         }
     }
 
@@ -50,7 +56,8 @@ impl Set {
             what,
             features,
             keywords: "",
-            marks: None,
+            router: false,
+            limit: None,
         }
     }
 }
@@ -58,7 +65,13 @@ impl Set {
 const SETS: &[Set] = &[
     Set {
         keywords: "openwrt",
-        marks: Some((1_900_000, 2_250_000)),
+        router: true,
+        // The goal of 1 900 000 is not reached since the checkers are in.
+        limit: Some(2_200_000),
+        ..Set::keepalived("as the feed builds it: lvs, iptables", "lvs,iptables")
+    },
+    Set {
+        keywords: "openwrt",
         ..Set::keepalived("OpenWrt's: lvs, iptables", "lvs,iptables")
     },
     Set::keepalived("default: lvs, bfd", "lvs,bfd"),
@@ -66,9 +79,11 @@ const SETS: &[Set] = &[
     Set::keepalived("without bfd: lvs", "lvs"),
     Set::keepalived("without both", ""),
     Set {
-        marks: Some((800_000, 860_000)),
-        ..Set::conntrackd("default: helper", "helper")
+        router: true,
+        limit: Some(800_000),
+        ..Set::conntrackd("as the feed builds it: without helper", "")
     },
+    Set::conntrackd("default: helper", "helper"),
     Set::conntrackd("without helper", ""),
 ];
 
@@ -115,12 +130,9 @@ pub(crate) fn print() -> Result<()> {
         let binary = build(set)?;
         let size = stripped(&binary)?;
         let mut mark = String::new();
-        if let Some((goal, limit)) = set.marks {
+        if let Some(limit) = set.limit {
             maps.push((set, map(&binary)?));
-            mark = match size.checked_sub(goal) {
-                Some(more) => format!(" (ABOVE the goal of {goal} by {more})"),
-                None => format!(" (the goal is {goal})"),
-            };
+            mark = format!(" (at most {limit})");
             if size > limit {
                 over.push(format!("{} ({}): {size} > {limit}", set.daemon, set.what));
             }
@@ -158,10 +170,16 @@ pub(crate) fn print() -> Result<()> {
 
 /// The unstripped binary of a set: its symbols say where the bytes are.
 fn build(set: &Set) -> Result<PathBuf> {
-    let folder = target_dir().join("openwrt-profile");
+    // A folder each: what one has built stays for its next set.
+    let (folder, profile) = match set.router {
+        true => ("router-profile", ROUTER),
+        false => ("openwrt-profile", "release"),
+    };
+    let folder = target_dir().join(folder);
     let mut build = cargo(&[
         "build",
-        "--release",
+        "--profile",
+        profile,
         "--quiet",
         "--locked",
         "--package",
@@ -171,15 +189,20 @@ fn build(set: &Set) -> Result<PathBuf> {
         set.features,
     ]);
     build
-        .envs(FORCED.iter().copied())
-        .env("CARGO_PROFILE_RELEASE_STRIP", "false")
         .env("CARGO_TARGET_DIR", &folder)
         .env_remove("KEEPALIVED_KEYWORDS");
+    if set.router {
+        build.env("CARGO_PROFILE_ROUTER_STRIP", "false");
+    } else {
+        build
+            .envs(FORCED.iter().copied())
+            .env("CARGO_PROFILE_RELEASE_STRIP", "false");
+    }
     if !set.keywords.is_empty() {
         build.env("KEEPALIVED_KEYWORDS", set.keywords);
     }
     run(&mut build)?;
-    Ok(folder.join("release").join(set.daemon))
+    Ok(folder.join(profile).join(set.daemon))
 }
 
 /// The size as it is installed.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::{Place, data, feed, read, same, stubs};
 use crate::steps::{output, run};
-use crate::{Result, root};
+use crate::{Result, root, size};
 
 /// The options of the original's `Config.in`; ours may have no others, so that a user's `.config` means the same.
 const OPTIONS: &[&str] = &[
@@ -148,6 +148,7 @@ fn described(top: &Path, package: &Package) -> Result<()> {
         ("-", "PKG_LICENSE", "GPL-2.0-or-later"),
         ("-", "PKG_BUILD_DEPENDS", "rust/host"),
         ("-", "PKG_RELEASE", "1"),
+        ("-", "CARGO_PKG_PROFILE", size::ROUTER),
         (package.name, "SECTION", "net"),
         (package.name, "CATEGORY", "Network"),
         (package.name, "DEPENDS", package.depends),
