@@ -206,6 +206,31 @@ fn lab_addresses_are_added_once_seen_and_removed() {
 }
 
 #[test]
+fn lab_refusals_are_told_by_their_place_among_many() {
+    let Some(mut lab) = Lab::new("lab_refusals_are_told_by_their_place_among_many") else {
+        return;
+    };
+    // More than one part, and refusals at the ends of parts, where the kernel also says that it is done.
+    let is_refused = |n: u8| matches!(n, 0 | 63 | 64 | 100 | 127 | 149);
+    let index = lab.a.get();
+    let answers = lab.run(|batch| {
+        for n in 0..150 {
+            let index = if is_refused(n) { 0x7fff_fff0 } else { index };
+            Address::new(index, Ipv4Addr::new(10, 9, 0, n).into(), 32).push_add(batch);
+        }
+    });
+    let expected = (0..150).map(|n| if is_refused(n) { libc::ENODEV } else { 0 });
+    assert_eq!(answers, expected.collect::<Vec<i32>>());
+    assert_eq!(
+        lab.addresses_of(lab.a)
+            .iter()
+            .filter(|a| a.prefix_len == 32)
+            .count(),
+        144
+    );
+}
+
+#[test]
 fn lab_routes_and_rules_come_and_go() {
     let Some(mut lab) = Lab::new("lab_routes_and_rules_come_and_go") else {
         return;

@@ -100,32 +100,59 @@ impl Requests {
     /// Carries the requests out, in order. `answers` gets one entry for each: 0 or the error number of its refusal. A refused
     /// request does not stop the others. Returns the sequence number of the first request. The error is one of the socket
     /// itself; then `answers` covers what was answered.
+    ///
+    /// The kernel tells refusals, and of each [`REQUESTS_AT_ONCE`] that the last is done: an answer for each would be a system
+    /// call for each, which is dearer than the address that it is about.
     pub fn execute(&mut self, batch: &mut Batch, answers: &mut Vec<i32>) -> io::Result<u32> {
         answers.clear();
         let start = self.seq;
+        batch.acknowledge_every(REQUESTS_AT_ONCE);
         batch.renumber(self.seq);
-        let mut first = self.seq;
         self.seq = self.seq.wrapping_add(batch.len());
+        let mut first = start;
         let mut buffer = [0; 4096];
         for (bytes, count) in batch.parts(REQUESTS_AT_ONCE) {
-            send(&self.fd, bytes)?;
-            let mut left = count;
-            while left > 0 {
-                let got = self.receive(&mut buffer)?;
-                for message in Messages::new(buffer.get(..got).unwrap_or_default()) {
-                    match message.reply() {
-                        // Late answers to earlier requests, whose caller has given up, are passed over.
-                        Reply::Ack { seq, errno, .. } if seq.wrapping_sub(first) < count => {
-                            answers.push(errno);
-                            left = left.saturating_sub(1);
-                        }
-                        _ => {}
-                    }
-                }
+            let known = answers.len();
+            let part = usize::try_from(count).unwrap_or(0);
+            answers.resize(known.saturating_add(part), 0);
+            let place = answers.get_mut(known..).unwrap_or_default();
+            if let Err(e) = self.part(bytes, first, place, &mut buffer) {
+                answers.truncate(known);
+                return Err(e);
             }
             first = first.wrapping_add(count);
         }
         Ok(start)
+    }
+
+    /// Sends requests that are numbered from `first` on, of which the last demands an answer, and writes down the refusals.
+    fn part(
+        &self,
+        bytes: &[u8],
+        first: u32,
+        answers: &mut [i32],
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
+        send(&self.fd, bytes)?;
+        loop {
+            let got = self.receive(buffer)?;
+            for message in Messages::new(buffer.get(..got).unwrap_or_default()) {
+                let Reply::Ack { seq, errno, .. } = message.reply() else {
+                    continue;
+                };
+                // Late answers to earlier requests, whose caller has given up, have no place.
+                let Ok(at) = usize::try_from(seq.wrapping_sub(first)) else {
+                    continue;
+                };
+                let last = at.saturating_add(1) == answers.len();
+                if let Some(answer) = answers.get_mut(at) {
+                    *answer = errno;
+                }
+                if last {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Carries many requests out, in order, with one answer for each [`REQUESTS_AT_ONCE`] of them. `refused` gets place and
@@ -136,30 +163,11 @@ impl Requests {
         refused: &mut Vec<(u32, i32)>,
     ) -> io::Result<()> {
         refused.clear();
-        batch.acknowledge_every(REQUESTS_AT_ONCE);
-        batch.renumber(self.seq);
-        let start = self.seq;
-        let mut first = self.seq;
-        self.seq = self.seq.wrapping_add(batch.len());
-        let mut buffer = [0; 4096];
-        for (bytes, count) in batch.parts(REQUESTS_AT_ONCE) {
-            send(&self.fd, bytes)?;
-            let last = first.wrapping_add(count).wrapping_sub(1);
-            let mut done = false;
-            while !done {
-                let got = self.receive(&mut buffer)?;
-                for message in Messages::new(buffer.get(..got).unwrap_or_default()) {
-                    if let Reply::Ack { seq, errno, .. } = message.reply() {
-                        if seq.wrapping_sub(first) < count && errno != 0 {
-                            refused.push((seq.wrapping_sub(start), errno));
-                        }
-                        done |= seq == last;
-                    }
-                }
-            }
-            first = first.wrapping_add(count);
-        }
-        Ok(())
+        let mut answers = Vec::new();
+        let start = self.execute(batch, &mut answers);
+        let refusals = (0_u32..).zip(&answers).filter(|(_, errno)| **errno != 0);
+        refused.extend(refusals.map(|(at, errno)| (at, *errno)));
+        start.map(drop)
     }
 
     /// Sends one request that is answered with data. The refusal is returned as an error.

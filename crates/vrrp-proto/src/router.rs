@@ -51,6 +51,9 @@ pub struct Router {
     wants_clock: bool,
     /// Names of the configuration before the last reload, while outputs about it are in the queue.
     retired: Option<Box<Names>>,
+    /// They are no longer needed at the next [`Self::poll_output`]: whoever does several outputs at a time has done those about
+    /// them by then.
+    retiring: bool,
 }
 
 /// The changing part of a sync group.
@@ -98,6 +101,7 @@ impl Router {
             utc_ahead: 0,
             wants_clock: false,
             retired: None,
+            retiring: false,
             config,
         };
         router.build_live();
@@ -210,10 +214,11 @@ impl Router {
 
     /// The next thing to do; `None` when there is nothing left.
     pub fn poll_output(&mut self) -> Option<Output> {
-        let output = self.queue.pop_front();
-        if output == Some(Output::Reconfigured) {
+        if core::mem::take(&mut self.retiring) {
             self.retired = None;
         }
+        let output = self.queue.pop_front();
+        self.retiring = output == Some(Output::Reconfigured);
         output
     }
 

@@ -40,11 +40,17 @@ impl Router {
             return;
         }
         self.say(Notice::GroupSync(g, State::Master.notify()));
+        // The group allows it for all of them if `id` wants it too: to ask for each would take the square of their number.
+        let allowed = self.live[id.index()].wanted == State::Master;
         for other in self.others(g, id) {
             if self.live[other.index()].state != State::Master {
                 self.live[other.index()].wanted = State::Master;
                 self.live[other.index()].reasons.next = self.live[id.index()].reasons.master;
-                self.goto_master(now, other);
+                if allowed {
+                    self.rise(now, other);
+                } else {
+                    self.goto_master(now, other);
+                }
             }
         }
         self.set_group(g, State::Master);

@@ -73,6 +73,11 @@ impl Router {
             self.arm(now, id);
             return;
         }
+        self.rise(now, id);
+    }
+
+    /// Becomes MASTER; the group has been asked.
+    pub(crate) fn rise(&mut self, now: Instant, id: InstanceId) {
         let live = &mut self.live[id.index()];
         live.logged = 0;
         live.ah.become_master();

@@ -1,7 +1,8 @@
 //! Gratuitous ARP and unsolicited neighbour advertisements on their way out.
 //!
 //! The core decides when; this builds the frames, collects those of one turn of the loop and sends them in one go: failover
-//! with hundreds of addresses costs a few system calls.
+//! with hundreds of addresses costs a few system calls. Of a burst, each address has its first message before any has its second:
+//! neighbours learn from the first, the others are against loss.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,6 +36,12 @@ pub struct Announcer {
     socket: PacketSocket,
     frames: Vec<u8>,
     queue: Vec<Queued>,
+    /// How many of the queue are sent.
+    sent: usize,
+    /// Places in the queue by interface and address.
+    places: BTreeMap<(u32, IpAddr), usize>,
+    /// Places in the queue that go once more, in order.
+    repeats: Vec<usize>,
     /// Whether an interface forwards IPv6, and when that was read.
     forwards: BTreeMap<u32, (Instant, bool)>,
     detail: bool,
@@ -54,6 +61,9 @@ impl Announcer {
             socket,
             frames: Vec::new(),
             queue: Vec::new(),
+            sent: 0,
+            places: BTreeMap::new(),
+            repeats: Vec::new(),
             forwards: BTreeMap::new(),
             detail,
         })
@@ -85,6 +95,11 @@ impl Announcer {
                 ),
             }
         }
+        if let Some(place) = self.places.get(&(link.index, address)) {
+            self.repeats.push(*place);
+            return;
+        }
+        self.places.insert((link.index, address), self.queue.len());
         let start = self.frames.len();
         match address {
             IpAddr::V4(address) => gratuitous_arp(&mut self.frames, sender, address),
@@ -101,12 +116,35 @@ impl Announcer {
         });
     }
 
-    /// Sends what is queued.
+    /// Whether something is queued.
+    pub fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Sends each announcement once. Repetitions stay in the queue: other addresses may come first.
+    pub fn flush_first(&mut self) {
+        let from = std::mem::replace(&mut self.sent, self.queue.len());
+        let new: Vec<&Queued> = self.queue.iter().skip(from).collect();
+        self.send(&new);
+    }
+
+    /// Sends what is queued, repetitions last.
     pub fn flush(&mut self) {
         if self.queue.is_empty() {
             return;
         }
-        let frame = |q: &Queued| Frame {
+        self.flush_first();
+        let repeats = self.repeats.iter().filter_map(|at| self.queue.get(*at));
+        self.send(&repeats.collect::<Vec<_>>());
+        self.queue.clear();
+        self.sent = 0;
+        self.places.clear();
+        self.repeats.clear();
+        self.frames.clear();
+    }
+
+    fn send(&self, announcements: &[&Queued]) {
+        let frame = |q: &&Queued| Frame {
             interface: q.interface,
             ethertype: match q.address {
                 IpAddr::V4(_) => ETHERTYPE_ARP,
@@ -114,14 +152,12 @@ impl Announcer {
             },
             bytes: self.frames.get(q.bytes.clone()).unwrap_or_default(),
         };
-        let frames: Vec<Frame<'_>> = self.queue.iter().map(frame).collect();
+        let frames: Vec<Frame<'_>> = announcements.iter().map(frame).collect();
         self.socket.send_burst(&frames, |at, error| {
-            if let Some(queued) = self.queue.get(at) {
+            if let Some(queued) = announcements.get(at) {
                 report(queued, &error);
             }
         });
-        self.queue.clear();
-        self.frames.clear();
     }
 
     /// When it was last read whether the interface forwards IPv6, and what was found.

@@ -225,6 +225,11 @@ impl Sockets {
         });
     }
 
+    /// Number of adverts that are queued.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Sends what is queued, in order; adverts of sockets that are not open are dropped. `name` knows the instances.
     pub fn flush<'n>(&mut self, name: impl Fn(InstanceId) -> &'n str) {
         if self.queue.is_empty() {

@@ -38,7 +38,8 @@ use linux_io::vrrp_sock::Burst;
 use linux_io::watch::Watch;
 use net_types::{Duration, IfIndex, Instant};
 use vrrp_proto::config::IfId;
-use vrrp_proto::{Input, Object, Router, SocketId};
+use vrrp_proto::output::Notify;
+use vrrp_proto::{Input, Object, Output, Router, SocketId};
 
 use self::buffers::buffers;
 use self::reload::prepare;
@@ -59,9 +60,10 @@ use crate::host::System;
 use crate::not_implemented;
 use crate::process::Scheduling;
 
-/// Addresses, routes and rules that are set together when many instances become master at once. All their adverts go first, so
-/// that no old master waits for the kernel's lock; the batch is carried out in parts, and this bounds its memory.
-const OBJECTS_AT_ONCE: usize = 1024;
+/// Addresses, routes and rules that are set together when many instances become master at once, rounded up to whole instances.
+/// More save little, for a batch of these needs three system calls; and its last address keeps the announcement of its first
+/// waiting.
+const OBJECTS_AT_ONCE: usize = 32;
 /// Packets in one turn: the adverts of several sockets full of instances, and yet a flood does not keep ours from being sent.
 const PACKETS_AT_ONCE: usize = 1024;
 /// How long the end waits for scripts and mails that tell of it.
@@ -135,6 +137,10 @@ struct Child<'a> {
     refused: Vec<Object>,
     /// Sockets without their local address, until the core knows.
     unbound: Option<Vec<SocketId>>,
+    /// Outputs that wait until adverts are sent; empty between turns, as is `events`.
+    later: Vec<Output>,
+    /// Events that scripts are told of when their addresses are announced.
+    events: Vec<Notify>,
     /// The exit status, once everything is given up.
     done: Option<u8>,
     /// How long scripts that tell of the stop may still take.
@@ -210,6 +216,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         promoted: Vec::new(),
         refused: Vec::new(),
         unbound: None,
+        later: Vec::new(),
+        events: Vec::new(),
         done: None,
         patience: None,
         tell_parent: true,

@@ -8,6 +8,7 @@ use linux_io::timer::monotonic_now;
 use net_types::{IfIndex, Instant};
 use vrrp_proto::config::{Config, IfId, TrackSource};
 use vrrp_proto::notice::InstanceNotice;
+use vrrp_proto::output::{Notify, Transmit};
 use vrrp_proto::{Input, InstanceId, Notice, Output, SocketId};
 
 use super::buffers::{longest_packet, receive_buffer};
@@ -50,21 +51,91 @@ pub(super) fn say_addresses(config: &Config, interfaces: &Interfaces) {
 }
 
 impl Child<'_> {
-    /// Does what the core says, in its order.
+    /// Does what the core says. Adverts go ahead of what else is to be done for the few instances that follow one another, so that
+    /// no old master waits for our log or for the kernel's lock; each instance still has its own order. How many those are is
+    /// bounded: the first are not to wait for the last.
     pub(super) fn drain(&mut self, now: Instant) {
+        let mut later = std::mem::take(&mut self.later);
         loop {
+            let mut objects = 0_usize;
             while let Some(output) = self.router.poll_output() {
-                self.act(now, output);
+                match output {
+                    Output::Transmit(advert) if advert.priority != 0 => {
+                        if objects >= OBJECTS_AT_ONCE {
+                            self.act_all(now, &mut later);
+                            self.settle_first();
+                            objects = 0;
+                        }
+                        self.queue_advert(advert);
+                    }
+                    // What comes after it belongs to other sockets.
+                    Output::Reconfigured => {
+                        self.act_all(now, &mut later);
+                        objects = 0;
+                        self.act(now, output);
+                    }
+                    // With nothing before it there is no reason to wait.
+                    output if later.is_empty() && self.sockets.queued() == 0 => {
+                        self.act(now, output);
+                    }
+                    output => {
+                        let is_object = matches!(output, Output::Add(_) | Output::Remove { .. });
+                        objects = objects.saturating_add(usize::from(is_object));
+                        later.push(output);
+                    }
+                }
             }
+            self.act_all(now, &mut later);
             self.settle();
             let refused = std::mem::take(&mut self.refused);
             if refused.is_empty() {
-                return;
+                break;
             }
             for object in refused {
                 self.router.handle(now, Input::Refused(object));
             }
         }
+        self.later = later;
+    }
+
+    /// Adverts, then the rest in its order. Scripts and the like are told when the addresses of all are announced.
+    fn act_all(&mut self, now: Instant, later: &mut Vec<Output>) {
+        self.send_adverts();
+        let mut events = std::mem::take(&mut self.events);
+        for output in later.drain(..) {
+            match output {
+                Output::Notify(event) if self.notifier.tells(&event) => events.push(event),
+                // What makes an instance master does not undo what was told of another.
+                Output::Add(_)
+                | Output::Announce { .. }
+                | Output::FirewallAdd(_)
+                | Output::Notice(_)
+                | Output::Notify(_) => self.act(now, output),
+                output => {
+                    self.tell(now, &mut events);
+                    self.act(now, output);
+                }
+            }
+        }
+        self.tell(now, &mut events);
+        self.events = events;
+    }
+
+    fn tell(&mut self, now: Instant, events: &mut Vec<Notify>) {
+        if events.is_empty() {
+            return;
+        }
+        self.settle();
+        for event in events.drain(..) {
+            self.notifier.notify(now, &event);
+            self.remote_notify(now, &event);
+        }
+    }
+
+    fn send_adverts(&mut self) {
+        let lanes = &self.lanes;
+        self.sockets
+            .flush(|id| lanes.get(id.index()).map_or("", |lane| &lane.name));
     }
 
     /// Carries out what is queued: adverts first, so that the old master lets go, then the kernel, then the neighbours: they ask back,
@@ -77,39 +148,44 @@ impl Child<'_> {
     /// The same, but packets to addresses that have gone may be dropped for a while yet: it does no harm, and many instances
     /// that let go make one transaction.
     fn settle_objects(&mut self) {
-        let lanes = &self.lanes;
-        self.sockets
-            .flush(|id| lanes.get(id.index()).map_or("", |lane| &lane.name));
+        self.settle_first();
+        if let Some(announcer) = &mut self.announcer {
+            announcer.flush();
+        }
+    }
+
+    /// The same, but each address is announced only once yet.
+    fn settle_first(&mut self) {
+        self.send_adverts();
         // An address that is not accepted must not be there without its entry.
         self.firewall.flush_new();
         self.kernel.flush(&mut self.refused);
         if let Some(announcer) = &mut self.announcer {
-            announcer.flush();
+            announcer.flush_first();
         }
     }
 
     pub(super) fn act(&mut self, now: Instant, output: Output) {
         match output {
             Output::Transmit(advert) => {
-                // In one turn an instance's advert comes before its addresses, so what is queued belongs to others and can
-                // go in one batch; but who gives up for good does so after its addresses are gone.
-                if advert.priority == 0 || self.kernel.queued() >= OBJECTS_AT_ONCE {
+                // Who gives up for good says so after its addresses are gone.
+                if advert.priority == 0 {
                     self.settle_objects();
                 }
-                let Some(lane) = self.lanes.get(advert.instance.index()) else {
-                    return;
-                };
-                let (index, up) = lane.frozen.unwrap_or_else(|| self.way_out(lane));
-                if let Some(socket) = lane.socket {
-                    self.sockets.queue(socket, advert, index, up);
-                }
+                self.queue_advert(advert);
             }
             Output::Add(object) => {
                 if !self.kernel.add(object) {
                     self.refused.push(object);
                 }
             }
-            Output::Remove { object, leftover } => self.kernel.remove(object, leftover),
+            Output::Remove { object, leftover } => {
+                // Nothing is announced of an address that has gone.
+                if self.announcer.as_ref().is_some_and(Announcer::is_waiting) {
+                    self.settle_objects();
+                }
+                self.kernel.remove(object, leftover);
+            }
             Output::Replace { old, new } => {
                 // It carries out what is queued.
                 self.firewall.flush_new();
@@ -151,6 +227,16 @@ impl Child<'_> {
                 self.remove_statics();
                 self.done.get_or_insert(0);
             }
+        }
+    }
+
+    fn queue_advert(&mut self, advert: Transmit) {
+        let Some(lane) = self.lanes.get(advert.instance.index()) else {
+            return;
+        };
+        let (index, up) = lane.frozen.unwrap_or_else(|| self.way_out(lane));
+        if let Some(socket) = lane.socket {
+            self.sockets.queue(socket, advert, index, up);
         }
     }
 
