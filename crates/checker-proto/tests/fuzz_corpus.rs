@@ -6,9 +6,12 @@ use std::path::Path;
 
 use checker_proto::dialogue::fuzz;
 
+/// Reads one input to its end.
+type Target = fn(&[u8]);
+
 #[test]
 fn fuzz_corpora_are_survived() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    let targets: [(&str, Target); 5] = [
         ("check_http", fuzz::http),
         ("check_smtp", fuzz::smtp),
         ("check_dns", fuzz::dns),

@@ -7,7 +7,7 @@ enum Never {}
 
 /// No pattern is ever compiled.
 #[derive(Default)]
-pub(super) struct Patterns;
+pub(super) struct Patterns {}
 
 /// A search that is never made: this program was built without regular expressions.
 pub(super) struct Search(Never);
