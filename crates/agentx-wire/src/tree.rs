@@ -76,7 +76,7 @@ mod tests {
         tree.scalar(Oid::new(&[1, 2]), None);
         let columns: &[Column<u32>] = &[
             (1, |r| Some(Value::Unsigned(*r))),
-            (2, |r| (*r > 7).then(|| Value::Unsigned(*r))),
+            (2, |r| (*r > 7).then_some(Value::Unsigned(*r))),
         ];
         let rows = [(alloc::vec![2], 8), (alloc::vec![1], 7)];
         tree.table(&Oid::new(&[1, 3, 1]), &rows, columns);
