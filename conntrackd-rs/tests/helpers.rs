@@ -42,7 +42,9 @@ const GUEST: [&str; 13] = [
 fn inside(test: &str) -> bool {
     let place = std::env::var_os(MODULES).map_or_else(|| PathBuf::from(USUAL_PLACE), PathBuf::from);
     if !place.join("nfnetlink_cthelper.ko").exists() {
-        eprintln!("LEFT OUT {test}: it needs kernel modules that Debian does not build ({MODULES})");
+        eprintln!(
+            "LEFT OUT {test}: it needs kernel modules that Debian does not build ({MODULES})"
+        );
         return false;
     }
     if !testkit::uml::inside(test, &GUEST) {

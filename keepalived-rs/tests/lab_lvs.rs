@@ -139,7 +139,13 @@ fn uml_servers_come_and_go() {
     director.holds(&[&service, &real(8001, 3), &real(8002, 1)]);
     let told = ["quorum up", "1 down", "quorum down", "1 up", "quorum up"];
     director.until("told", || director.read("notes").lines().count() >= 5);
-    assert_eq!(director.read("notes").lines().collect::<Vec<_>>(), told);
+    let notes = director.read("notes");
+    let mut notes: Vec<_> = notes.lines().collect();
+    // Two scripts that are started in one moment: either may write first.
+    if let Some(last) = notes.get_mut(3..) {
+        last.sort_unstable();
+    }
+    assert_eq!(notes, told);
 
     // Somebody else's weight stays over a reload without a change: nothing is written.
     run(&format!(

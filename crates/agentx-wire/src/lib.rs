@@ -7,7 +7,7 @@
 //! value    object identifiers and values             pdu      what is sent and understood, to and from bytes
 //! session  open, register, answer, notify, ping      tree     objects in walk order: get, next
 //! ```
-#![cfg_attr(not(test), no_std)]
+#![no_std]
 
 extern crate alloc;
 

@@ -414,6 +414,7 @@ impl<'a> Writer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     /// A GetNext as net-snmp 5.9 sends it on a little-endian machine: .1.3.6.1.4.1.9586 up to .1.3.6.1.4.1.9587.
     fn little() -> Vec<u8> {

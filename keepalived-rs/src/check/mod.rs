@@ -1,6 +1,6 @@
 //! Load balancing (layer L4): the checker process, which checks real servers and keeps the kernel's tables of virtual servers.
 //!
-//! In: the parent's [`Context`], signals, what servers answer, tracked files, BFD sessions, addresses. Out: requests to the kernel,
+//! In: the parent's [`crate::child::Context`], signals, what servers answer, tracked files, BFD sessions, addresses. Out: requests to the kernel,
 //! probes, scripts, FIFO lines, mail, log lines, dumps.
 //! Answers to: keepalived-behaviour.md section 7, keepalived 2.3.3 check/.
 //!

@@ -5,7 +5,7 @@
 //! Answers to: keepalived 2.3.3 vrrp/vrrp_snmp.c, keepalived-snmp-oids.tsv.
 //!
 //! [`instances`] groups, instances and what they track; [`objects`] addresses, routes, rules; [`rfc`] the MIBs of the RFCs;
-//! [`write`] changes; [`traps`] notifications. Each is a table of columns: number and accessor, whose value carries the syntax.
+//! [`mod@write`] changes; [`traps`] notifications. Each is a table of columns: number and accessor, whose value carries the syntax.
 
 mod instances;
 mod objects;
