@@ -150,7 +150,7 @@ impl Daemon {
 }
 
 impl Timeouts {
-    /// Reads the answer to [`Ipvs::push_get_timeouts`].
+    /// Reads the answer to [`super::Ipvs::push_get_timeouts`].
     pub fn parse(message: &Message<'_>) -> Option<Self> {
         let all = genl::attributes(message);
         Some(Self {
