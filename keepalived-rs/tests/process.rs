@@ -347,9 +347,9 @@ fn the_new_configuration_is_tested_first() {
 
 #[test]
 fn what_has_no_effect_is_told() {
-    let place = Place::new("told", NOTHING);
-    let mut daemon = place.start(&["-x"]);
-    daemon.until("WARNING - option -x, --snmp: not implemented yet");
+    let place = Place::new("told", "global_defs {\n enable_dbus\n}\n");
+    let mut daemon = place.start(&[]);
+    daemon.until("WARNING - enable_dbus in global_defs: not implemented yet");
     daemon.until("has no configuration to run");
     daemon.signal("TERM");
     assert_eq!(daemon.end().0, Some(0));
