@@ -101,7 +101,7 @@ impl Requests {
     /// request does not stop the others. Returns the sequence number of the first request. The error is one of the socket
     /// itself; then `answers` covers what was answered.
     ///
-    /// The kernel tells refusals, and of each [`REQUESTS_AT_ONCE`] that the last is done: an answer for each would be a system
+    /// The kernel tells refusals, and of each `REQUESTS_AT_ONCE` that the last is done: an answer for each would be a system
     /// call for each, which is dearer than the address that it is about.
     pub fn execute(&mut self, batch: &mut Batch, answers: &mut Vec<i32>) -> io::Result<u32> {
         answers.clear();
