@@ -12,16 +12,9 @@ mod lower;
 mod run;
 mod sockets;
 
-use daemon_rt::log;
-use daemon_rt::log::Priority;
-use daemon_rt::signals::Signals;
 use linux_io::signal::Signal;
 
-use crate::child::Context;
-use crate::text;
-
-/// Exit status: the process can not work here.
-const EXIT_FATAL: u8 = 1;
+use crate::child::{Context, Kind, life};
 
 /// Lives as the BFD child until it is told to stop; the exit status.
 pub fn child_main(context: &mut Context) -> u8 {
@@ -35,21 +28,5 @@ pub fn child_main(context: &mut Context) -> u8 {
     if !context.options.ignore_sigint {
         handled.push(Signal::INT);
     }
-    let detail = context.options.log_detail > 0;
-    let ended = Signals::take(&handled).and_then(|signals| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        runtime.block_on(run::live(context, &signals))
-    });
-    let status = ended.unwrap_or_else(|e| {
-        log!(
-            Priority::Err,
-            "BFD process cannot run - {}",
-            text::errno::sentence(&e)
-        );
-        EXIT_FATAL
-    });
-    log!(Priority::Info, "{}", text::life::stopped(detail));
-    status
+    life::live(Kind::Bfd, context, &handled, run::live)
 }

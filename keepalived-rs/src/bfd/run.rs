@@ -15,7 +15,6 @@ use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bfd_proto::{Engine, Input, Output, Received, SessionId};
-use conf_parsers::keepalived::Part;
 use conf_parsers::keepalived::model::Model;
 use daemon_rt::dump_file;
 use daemon_rt::log;
@@ -27,11 +26,10 @@ use linux_io::users;
 use linux_io::watch::Watch;
 use net_types::Instant;
 
-use super::EXIT_FATAL;
 use super::lower::lower;
 use super::sockets::Sockets;
+use crate::child::life::{self, EXIT_FATAL, seed};
 use crate::child::{Context, Kind};
-use crate::config::parse_child;
 use crate::host::{self, System};
 use crate::ipc::{BfdEvent, BfdSender};
 use crate::process::{self, Scheduling};
@@ -39,7 +37,7 @@ use crate::text::bfd::{self, Detail};
 use crate::text::dump::bfd::{Now, SessionNow};
 use crate::text::dump::snapshot::{ProcessNow, WallTime};
 use crate::text::errno::sentence;
-use crate::{dump_name, not_implemented, text};
+use crate::{dump_name, text};
 
 /// As the original: what does not fit is no packet of ours.
 const PACKET_LEN: usize = 32;
@@ -61,31 +59,17 @@ struct Child<'a> {
 /// Starts, lives, stops. The exit status.
 pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
-    let lines = context.shared.read().inspect_err(|_| {
-        log!(Priority::Err, "Cannot read the configuration");
-    })?;
-    let outcome = parse_child(
-        &lines,
-        Part::Bfd,
-        &host,
-        &context.options,
-        false,
-        Some(&context.global),
-    );
-    drop(lines);
-    for line in not_implemented::of_outcome(&outcome, Part::Bfd) {
-        log!(Priority::Warning, "{line}");
-    }
-    if let Some(status) = outcome.exit {
-        return Ok(status);
-    }
+    let model = match life::configuration(Kind::Bfd, context, &host)? {
+        Ok(model) => model,
+        Err(status) => return Ok(status),
+    };
     let seed = seed();
     let mut child = Child {
         detail: Detail::of(context.options.log_detail),
         context,
         host,
-        engine: Engine::new(lower(&outcome.model.bfd), seed),
-        model: outcome.model,
+        engine: Engine::new(lower(&model.bfd), seed),
+        model,
         sockets: Sockets::new(seed),
         scheduling: Scheduling::default(),
         done: None,
@@ -140,15 +124,6 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.drain(now);
         child.signals(&signal_watch, signals);
     }
-}
-
-/// Different in each run and on each machine.
-fn seed() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let time = u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or(0);
-    (u64::from(std::process::id()) << 32 ^ time).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Child<'_> {
@@ -288,39 +263,21 @@ impl Child<'_> {
         let begin = monotonic_now();
         log!(Priority::Info, "Reloading");
         self.scheduling.reset();
-        let lines = match self.context.shared.read() {
-            Ok(lines) => lines,
-            Err(e) => {
-                log!(
-                    Priority::Err,
-                    "Cannot read the new configuration, keeping the old one - {}",
-                    sentence(&e)
-                );
-                self.context.config_read();
+        let Some(lines) = life::new_lines(self.context) else {
+            return;
+        };
+        let model = match life::parse(Kind::Bfd, lines, self.context, &self.host, true) {
+            Ok(model) => model,
+            Err(status) => {
+                self.done = Some(status);
                 return;
             }
         };
-        let outcome = parse_child(
-            &lines,
-            Part::Bfd,
-            &self.host,
-            &self.context.options,
-            true,
-            None,
-        );
-        drop(lines);
-        for line in not_implemented::of_outcome(&outcome, Part::Bfd) {
-            log!(Priority::Warning, "{line}");
-        }
-        if let Some(status) = outcome.exit {
-            self.done = Some(status);
-            return;
-        }
-        let sessions = lower(&outcome.model.bfd);
+        let sessions = lower(&model.bfd);
         let now = monotonic_now();
         self.engine
             .handle(now, Input::Reconfigure(Box::new(sessions.clone())));
-        let before = std::mem::replace(&mut self.model, outcome.model);
+        let before = std::mem::replace(&mut self.model, model);
         let gone = |name: &str| sessions.iter().all(|s| *s.name != *name);
         for old in before.bfd.instances.iter().filter(|b| gone(&b.name)) {
             self.sockets.close(&old.name);

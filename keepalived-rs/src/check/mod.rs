@@ -28,53 +28,23 @@ mod run;
 #[cfg(feature = "lvs")]
 mod tables;
 
+/// Lives as the checker child until it is told to stop; the exit status.
 #[cfg(feature = "lvs")]
-pub use child::child_main;
-
-/// Exit status: the process can not work here.
-#[cfg(feature = "lvs")]
-const EXIT_FATAL: u8 = 1;
-
-#[cfg(feature = "lvs")]
-mod child {
-    use daemon_rt::log;
-    use daemon_rt::log::Priority;
-    use daemon_rt::signals::Signals;
+pub fn child_main(context: &mut crate::child::Context) -> u8 {
     use linux_io::signal::Signal;
 
-    use super::{EXIT_FATAL, run};
-    use crate::child::Context;
-    use crate::text;
+    use crate::child::{Kind, life};
 
-    /// Lives as the checker child until it is told to stop; the exit status.
-    pub fn child_main(context: &mut Context) -> u8 {
-        let mut handled = vec![
-            Signal::HUP,
-            Signal::USR1,
-            Signal::USR2,
-            Signal::TERM,
-            Signal::XCPU,
-            Signal::CHLD,
-        ];
-        if !context.options.ignore_sigint {
-            handled.push(Signal::INT);
-        }
-        let detail = context.options.log_detail > 0;
-        let ended = Signals::take(&handled).and_then(|signals| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build()?;
-            runtime.block_on(run::live(context, &signals))
-        });
-        let status = ended.unwrap_or_else(|e| {
-            log!(
-                Priority::Err,
-                "Healthcheck process cannot run - {}",
-                text::errno::sentence(&e)
-            );
-            EXIT_FATAL
-        });
-        log!(Priority::Info, "{}", text::life::stopped(detail));
-        status
+    let mut handled = vec![
+        Signal::HUP,
+        Signal::USR1,
+        Signal::USR2,
+        Signal::TERM,
+        Signal::XCPU,
+        Signal::CHLD,
+    ];
+    if !context.options.ignore_sigint {
+        handled.push(Signal::INT);
     }
+    life::live(Kind::Checker, context, &handled, run::live)
 }

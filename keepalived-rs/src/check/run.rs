@@ -12,11 +12,9 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use checker_proto::config::{Config, Kind as Written, VsId};
 use checker_proto::{CheckerId, Engine, Input, Output, RsId, Verdict};
-use conf_parsers::keepalived::Part;
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::check::CheckKind;
 use conf_parsers::keepalived::model::lvs::{RealServer, VirtualServer};
@@ -29,16 +27,14 @@ use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::watch::Watch;
 use net_types::{Duration, Instant};
 
-use super::EXIT_FATAL;
 use super::addresses::Addresses;
 use super::lower::{First, firsts, lower, number};
 use super::notify::Notifier;
 use super::probe::{CheckSpec, Context as ProbeContext, Probes};
 use super::tables::Tables;
+use crate::child::life::{self, EXIT_FATAL, seed};
 use crate::child::{Context, Kind};
-use crate::config::parse_child;
 use crate::host::{self, System};
-use crate::not_implemented;
 use crate::process::{self, Scheduling};
 use crate::text::check::{self as text, About};
 use crate::text::errno::sentence;
@@ -68,8 +64,9 @@ pub(super) struct Child<'a> {
     pub(super) scheduling: Scheduling,
     /// The model and configuration that the core's numbers are about to mean.
     next: Option<Box<(Model, Config)>>,
-    /// Verdict of `MISC_CHECK` and times of its runs, for dumps.
+    /// The exit status, once everything is given up.
     done: Option<u8>,
+    /// How long scripts and mails that tell of the stop may still take.
     patience: Option<Instant>,
     /// Dumps in `config_save_dir` so far.
     pub(super) saved: u32,
@@ -86,25 +83,10 @@ struct Watches {
 /// Starts, lives, stops. The exit status.
 pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
-    let lines = context.shared.read().inspect_err(|_| {
-        log!(Priority::Err, "Cannot read the configuration");
-    })?;
-    let outcome = parse_child(
-        &lines,
-        Part::Checker,
-        &host,
-        &context.options,
-        false,
-        Some(&context.global),
-    );
-    drop(lines);
-    for line in not_implemented::of_outcome(&outcome, Part::Checker) {
-        log!(Priority::Warning, "{line}");
-    }
-    if let Some(status) = outcome.exit {
-        return Ok(status);
-    }
-    let model = outcome.model;
+    let model = match life::configuration(Kind::Checker, context, &host)? {
+        Ok(model) => model,
+        Err(status) => return Ok(status),
+    };
     let detail = context.options.log_detail > 0;
     let now = monotonic_now();
     let mut tables = Tables::new(&model.lvs);
@@ -206,15 +188,6 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.news(&watches);
         child.signals(&watches.signals, signals);
     }
-}
-
-/// Different in each run and on each machine.
-fn seed() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let time = u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or(0);
-    (u64::from(std::process::id()) << 32 ^ time).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Whether there is none.
@@ -628,36 +601,17 @@ impl Child<'_> {
         let begin = monotonic_now();
         log!(Priority::Info, "Reloading");
         self.scheduling.reset();
-        let lines = match self.context.shared.read() {
-            Ok(lines) => lines,
-            Err(e) => {
-                log!(
-                    Priority::Err,
-                    "Cannot read the new configuration, keeping the old one - {}",
-                    sentence(&e)
-                );
-                self.context.config_read();
+        let Some(lines) = life::new_lines(self.context) else {
+            return;
+        };
+        self.save(false);
+        let model = match life::parse(Kind::Checker, lines, self.context, &self.host, true) {
+            Ok(model) => model,
+            Err(status) => {
+                self.done = Some(status);
                 return;
             }
         };
-        self.save(false);
-        let outcome = parse_child(
-            &lines,
-            Part::Checker,
-            &self.host,
-            &self.context.options,
-            true,
-            None,
-        );
-        drop(lines);
-        for line in not_implemented::of_outcome(&outcome, Part::Checker) {
-            log!(Priority::Warning, "{line}");
-        }
-        if let Some(status) = outcome.exit {
-            self.done = Some(status);
-            return;
-        }
-        let model = outcome.model;
         process::adopt(
             self.context,
             Kind::Checker,

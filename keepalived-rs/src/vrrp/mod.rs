@@ -33,18 +33,11 @@ pub mod sockets;
 pub(crate) mod track;
 pub mod vmac;
 
-use daemon_rt::log;
-use daemon_rt::log::Priority;
-use daemon_rt::signals::Signals;
 use linux_io::signal::Signal;
 
-use crate::child::Context;
-use crate::text;
+use crate::child::{Context, Kind, life};
 
 pub(crate) use track::process::open as open_proc_events;
-
-/// Exit status: the process can not work here.
-const EXIT_FATAL: u8 = 1;
 
 /// Lives as the VRRP child until it is told to stop; the exit status.
 pub fn child_main(context: &mut Context) -> u8 {
@@ -59,21 +52,5 @@ pub fn child_main(context: &mut Context) -> u8 {
     ];
     handled.extend(crate::cli::json_signal());
     handled.extend(crate::cli::stats_clear_signal());
-    let detail = context.options.log_detail > 0;
-    let ended = Signals::take(&handled).and_then(|signals| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        runtime.block_on(run::live(context, &signals))
-    });
-    let status = ended.unwrap_or_else(|e| {
-        log!(
-            Priority::Err,
-            "VRRP process cannot run - {}",
-            text::errno::sentence(&e)
-        );
-        EXIT_FATAL
-    });
-    log!(Priority::Info, "{}", text::life::stopped(detail));
-    status
+    life::live(Kind::Vrrp, context, &handled, run::live)
 }

@@ -28,10 +28,7 @@ use std::io;
 use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use conf_parsers::keepalived::Part;
 use conf_parsers::keepalived::model::Model;
-use daemon_rt::log;
-use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::vrrp_sock::Burst;
@@ -54,10 +51,8 @@ use super::objects::Objects;
 use super::sockets::Sockets;
 use super::track::Tracking;
 use super::vmac::Vmacs;
-use crate::child::{Context, Kind};
-use crate::config::parse_child;
+use crate::child::{Context, Kind, life};
 use crate::host::System;
-use crate::not_implemented;
 use crate::process::Scheduling;
 
 /// Addresses, routes and rules that are set together when many instances become master at once, rounded up to whole instances.
@@ -160,25 +155,10 @@ struct Child<'a> {
 pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
     let mut kernel = Kernel::open(Objects::new(), buffers(&context.global))?;
-    let lines = context.shared.read().inspect_err(|_| {
-        log!(Priority::Err, "Cannot read the configuration");
-    })?;
-    let outcome = parse_child(
-        &lines,
-        Part::Vrrp,
-        &host,
-        &context.options,
-        false,
-        Some(&context.global),
-    );
-    drop(lines);
-    for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
-        log!(Priority::Warning, "{line}");
-    }
-    if let Some(status) = outcome.exit {
-        return Ok(status);
-    }
-    let model = outcome.model;
+    let model = match life::configuration(Kind::Vrrp, context, &host)? {
+        Ok(model) => model,
+        Err(status) => return Ok(status),
+    };
     let mut tracking = Tracking::new();
     let mut vmacs = Vmacs::new(context.options.log_detail > 0);
     let mut polling = Polling::default();

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use conf_parsers::keepalived::Part;
 use conf_parsers::keepalived::model::Model;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
@@ -13,12 +12,10 @@ use vrrp_proto::{Input, Object};
 
 use super::Child;
 use super::outputs::say_addresses;
+use crate::child::life::{self, EXIT_FATAL};
 use crate::child::{Context, Kind};
-use crate::config::parse_child;
-use crate::not_implemented;
 use crate::process;
 use crate::text;
-use crate::vrrp::EXIT_FATAL;
 use crate::vrrp::kernel::Kernel;
 use crate::vrrp::linkbeat::Polling;
 use crate::vrrp::lower::{Lowered, Static, Switches, lower};
@@ -104,39 +101,21 @@ impl Child<'_> {
         self.scheduling.reset();
         self.save_configuration(false);
         self.feed(monotonic_now(), Input::PrepareReload);
-        let lines = match self.context.shared.read() {
-            Ok(lines) => lines,
-            Err(e) => {
-                let text = text::errno::sentence(&e);
-                log!(
-                    Priority::Err,
-                    "Cannot read the new configuration, keeping the old one - {text}"
-                );
-                self.context.config_read();
+        let Some(lines) = life::new_lines(self.context) else {
+            return;
+        };
+        self.host.set_ours(self.vmacs.names());
+        let model = match life::parse(Kind::Vrrp, lines, self.context, &self.host, true) {
+            Ok(model) => model,
+            Err(status) => {
+                self.done = Some(status);
+                self.shut_down();
                 return;
             }
         };
-        self.host.set_ours(self.vmacs.names());
-        let outcome = parse_child(
-            &lines,
-            Part::Vrrp,
-            &self.host,
-            &self.context.options,
-            true,
-            None,
-        );
-        drop(lines);
-        for line in not_implemented::of_outcome(&outcome, Part::Vrrp) {
-            log!(Priority::Warning, "{line}");
-        }
-        if let Some(status) = outcome.exit {
-            self.done = Some(status);
-            self.shut_down();
-            return;
-        }
         self.freeze_lanes();
         let (config, statics) = match prepare(
-            &outcome.model,
+            &model,
             &mut self.kernel,
             self.context,
             &mut self.tracking,
@@ -152,7 +131,7 @@ impl Child<'_> {
                 return;
             }
         };
-        let before = std::mem::replace(&mut self.model, outcome.model);
+        let before = std::mem::replace(&mut self.model, model);
         self.remote_configure(monotonic_now());
         self.firewall.reconfigure(&self.model.global);
         process::adopt(self.context, Kind::Vrrp, &before.global, &self.model.global);

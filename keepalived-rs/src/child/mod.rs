@@ -4,6 +4,8 @@
 //! file and death signal, ready for its subsystem's main function.
 //! Answers to: keepalived-behaviour.md section 2, keepalived 2.3.3 vrrp/vrrp_daemon.c (start of a child).
 
+pub mod life;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
