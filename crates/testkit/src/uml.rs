@@ -200,7 +200,7 @@ fn init(
     script += &format!(
         "export {MARK}=1\n\
         cd {} || end 125\n\
-        {} --exact {} --nocapture --test-threads=1 >>{place}/out 2>&1 </dev/null\n\
+        {} --exact {} --include-ignored --nocapture --test-threads=1 >>{place}/out 2>&1 </dev/null\n\
         end $?\n",
         quote(&cwd.display().to_string()),
         quote(&exe.display().to_string()),
