@@ -9,15 +9,17 @@
 //! ```
 //! One task, nothing detached, whatever the number of real servers.
 
+mod places;
+mod reload;
+
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
 use checker_proto::config::{Config, Kind as Written, VsId};
-use checker_proto::{CheckerId, Engine, Input, Output, RsId, Verdict};
+use checker_proto::{CheckerId, Engine, Input, Output, Verdict};
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::check::CheckKind;
-use conf_parsers::keepalived::model::lvs::{RealServer, VirtualServer};
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
@@ -27,6 +29,7 @@ use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::watch::Watch;
 use net_types::{Duration, Instant};
 
+use self::places::{about, real_of, virtual_of};
 use super::addresses::Addresses;
 use super::lower::{First, firsts, lower, number};
 use super::notify::Notifier;
@@ -37,7 +40,6 @@ use crate::child::{Context, Kind};
 use crate::host::{self, System};
 use crate::process::{self, Scheduling};
 use crate::text::check::{self as text, About};
-use crate::text::errno::sentence;
 use crate::vrrp::track::file::Files;
 
 /// How long the end waits for scripts and mails that tell of it.
@@ -592,122 +594,4 @@ impl Child<'_> {
         self.tables.close();
         Some(status)
     }
-
-    /// SIGHUP: the parent has put a new configuration where we read it.
-    fn reload(&mut self) {
-        if self.done.is_some() {
-            return;
-        }
-        let begin = monotonic_now();
-        log!(Priority::Info, "Reloading");
-        self.scheduling.reset();
-        let Some(lines) = life::new_lines(self.context) else {
-            return;
-        };
-        self.save(false);
-        let model = match life::parse(Kind::Checker, lines, self.context, &self.host, true) {
-            Ok(model) => model,
-            Err(status) => {
-                self.done = Some(status);
-                return;
-            }
-        };
-        process::adopt(
-            self.context,
-            Kind::Checker,
-            &self.model.global,
-            &model.global,
-        );
-        if self.tables.open(&model.global, &model.lvs, true).is_err() {
-            self.done = Some(EXIT_FATAL);
-            return;
-        }
-        self.tables
-            .start_daemons(&model.global, Some(&self.model.global));
-        self.give_up_probes();
-        self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
-        let before = &self.model.lvs;
-        if model.lvs.ssl != before.ssl || model.lvs.uses_ssl != before.uses_ssl {
-            self.new_probes(&model);
-            if !say_tls_problem(&self.probes) {
-                self.done = Some(EXIT_FATAL);
-                return;
-            }
-        }
-        self.notifier.reconfigure(&model.global);
-        self.notifier.open_fifos(&model.global, begin);
-        configure_files(&mut self.files, &model, true, self.context.umask);
-        self.addresses.reconfigure(&model);
-        let before = Some(&self.model.lvs);
-        let config = lower(&model, values(&self.files), before, |vs| {
-            self.addresses.count(vs)
-        });
-        let now = monotonic_now();
-        self.engine
-            .handle(now, Input::Reconfigure(Box::new(config.clone())));
-        self.next = Some(Box::new((model, config)));
-        self.drain(now);
-        self.say_bfd();
-        self.context.config_read();
-        self.dump_configuration();
-        self.scheduling.apply(&self.model.global, Kind::Checker);
-        self.save(true);
-        linux_io::process::trim_memory();
-        let took = monotonic_now().since(begin).as_micros();
-        log!(Priority::Info, "Reload finished in {took} usec");
-    }
-
-    fn new_probes(&mut self, model: &Model) {
-        let made =
-            Probes::new(probe_context(model)).and_then(|p| Ok((Watch::reading(&p.readable())?, p)));
-        match made {
-            Ok((watch, probes)) => (self.probes_watch, self.probes) = (watch, probes),
-            Err(e) => log!(
-                Priority::Err,
-                "Cannot use the new SSL settings - {}",
-                sentence(&e)
-            ),
-        }
-    }
-}
-
-/// What is written at the positions of a virtual server, a real server in it and a checker in that.
-fn about(model: &Model, place: Option<(usize, usize, usize)>) -> About<'_> {
-    let Some((vs, rs, at)) = place else {
-        return About::default();
-    };
-    let vs = model.lvs.virtual_servers.get(vs);
-    let rs = vs.and_then(|vs| vs.real_servers.get(rs));
-    let file = rs.and_then(|rs| {
-        let place = at.checked_sub(rs.checkers.len())?;
-        rs.track_files.get(place).map(|f| &*f.file.value)
-    });
-    About {
-        vs,
-        rs,
-        checker: rs.and_then(|rs| rs.checkers.get(at)),
-        file,
-    }
-}
-
-/// A virtual server by the core's number.
-pub(super) fn virtual_of(model: &Model, vs: VsId) -> Option<&VirtualServer> {
-    let servers = &model.lvs.virtual_servers;
-    servers.get(usize::try_from(vs.0).ok()?)
-}
-
-/// A real server by the core's number, with its virtual server.
-fn real_of<'m>(
-    model: &'m Model,
-    firsts: &[First],
-    rs: RsId,
-) -> Option<(&'m VirtualServer, &'m RealServer)> {
-    let after = firsts.partition_point(|f| f.real <= rs.0);
-    let vs = after.checked_sub(1)?;
-    let place = rs.0.checked_sub(firsts.get(vs)?.real)?;
-    let server = model.lvs.virtual_servers.get(vs)?;
-    Some((
-        server,
-        server.real_servers.get(usize::try_from(place).ok()?)?,
-    ))
 }

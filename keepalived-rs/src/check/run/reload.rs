@@ -1,0 +1,97 @@
+//! A new configuration at SIGHUP: what is unchanged keeps its state and its place in the kernel's tables.
+
+use checker_proto::Input;
+
+use conf_parsers::keepalived::model::Model;
+use daemon_rt::log;
+use daemon_rt::log::Priority;
+use linux_io::signal::Signal;
+use linux_io::timer::monotonic_now;
+use linux_io::watch::Watch;
+
+use super::{Child, STOP_PATIENCE, configure_files, probe_context, say_tls_problem, values};
+use crate::check::lower::lower;
+use crate::check::probe::Probes;
+use crate::child::Kind;
+use crate::child::life::{self, EXIT_FATAL};
+use crate::process;
+use crate::text::errno::sentence;
+
+impl Child<'_> {
+    /// SIGHUP: the parent has put a new configuration where we read it.
+    pub(super) fn reload(&mut self) {
+        if self.done.is_some() {
+            return;
+        }
+        let begin = monotonic_now();
+        log!(Priority::Info, "Reloading");
+        self.scheduling.reset();
+        let Some(lines) = life::new_lines(self.context) else {
+            return;
+        };
+        self.save(false);
+        let model = match life::parse(Kind::Checker, lines, self.context, &self.host, true) {
+            Ok(model) => model,
+            Err(status) => {
+                self.done = Some(status);
+                return;
+            }
+        };
+        process::adopt(
+            self.context,
+            Kind::Checker,
+            &self.model.global,
+            &model.global,
+        );
+        if self.tables.open(&model.global, &model.lvs, true).is_err() {
+            self.done = Some(EXIT_FATAL);
+            return;
+        }
+        self.tables
+            .start_daemons(&model.global, Some(&self.model.global));
+        self.give_up_probes();
+        self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
+        let before = &self.model.lvs;
+        if model.lvs.ssl != before.ssl || model.lvs.uses_ssl != before.uses_ssl {
+            self.new_probes(&model);
+            if !say_tls_problem(&self.probes) {
+                self.done = Some(EXIT_FATAL);
+                return;
+            }
+        }
+        self.notifier.reconfigure(&model.global);
+        self.notifier.open_fifos(&model.global, begin);
+        configure_files(&mut self.files, &model, true, self.context.umask);
+        self.addresses.reconfigure(&model);
+        let before = Some(&self.model.lvs);
+        let config = lower(&model, values(&self.files), before, |vs| {
+            self.addresses.count(vs)
+        });
+        let now = monotonic_now();
+        self.engine
+            .handle(now, Input::Reconfigure(Box::new(config.clone())));
+        self.next = Some(Box::new((model, config)));
+        self.drain(now);
+        self.say_bfd();
+        self.context.config_read();
+        self.dump_configuration();
+        self.scheduling.apply(&self.model.global, Kind::Checker);
+        self.save(true);
+        linux_io::process::trim_memory();
+        let took = monotonic_now().since(begin).as_micros();
+        log!(Priority::Info, "Reload finished in {took} usec");
+    }
+
+    fn new_probes(&mut self, model: &Model) {
+        let made =
+            Probes::new(probe_context(model)).and_then(|p| Ok((Watch::reading(&p.readable())?, p)));
+        match made {
+            Ok((watch, probes)) => (self.probes_watch, self.probes) = (watch, probes),
+            Err(e) => log!(
+                Priority::Err,
+                "Cannot use the new SSL settings - {}",
+                sentence(&e)
+            ),
+        }
+    }
+}
