@@ -13,7 +13,8 @@ use linux_io::timer::monotonic_now;
 use net_types::Duration;
 
 use super::reload_time::ReloadTime;
-use super::{Became, Parent, Phase, Purpose, info, places, set_process_name};
+use super::start::set_process_name;
+use super::{Became, Parent, Phase, Purpose, info, places};
 use crate::child::Kind;
 use crate::config;
 use crate::host::System;
