@@ -193,7 +193,8 @@ pub trait Host: Source {
     fn random(&self, min: u64, max: u64) -> u64;
     /// Content of a file below /proc/sys, without the final newline; `path` as `net/ipv4/conf/all/promote_secondaries`.
     fn sysctl(&self, path: &str) -> Option<String>;
-    /// Number from one of iproute2's tables, `table` being `rt_tables`, `rt_realms`, `rt_protos`, `rt_scopes`, `rt_dsfield`, `group`.
+    /// Number from one of iproute2's tables, `table` being `rt_tables`, `rt_realms`, `rt_protos`, `rt_scopes`, `rt_dsfield`, `group`. Names
+    /// that have their number without any file are not this one's to know.
     fn iproute_name(&self, table: &str, name: &str) -> Option<u32>;
     /// Where iproute2's tables are from now on (`iproute_etc_dir`, `iproute_usr_dir`); none = where they usually are.
     fn set_iproute_dirs(&self, etc: Option<&str>, usr: Option<&str>) {

@@ -343,6 +343,6 @@ mod tests {
             system.resolve("127.0.0.1", "80").unwrap(),
             ["127.0.0.1:80".parse().unwrap()]
         );
-        assert_eq!(system.iproute_name("rt_tables", "main"), Some(254));
+        assert_eq!(system.iproute_name("rt_tables", "no such table"), None);
     }
 }

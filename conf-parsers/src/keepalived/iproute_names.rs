@@ -70,7 +70,7 @@ impl NameTable {
         }
     }
 
-    /// Names that are known without the files.
+    /// Names that have their numbers without any file (keepalived 2.3.3 lib/rttables.c).
     pub const fn built_in(self) -> &'static [(&'static str, u32)] {
         match self {
             Self::Tables => TABLES,

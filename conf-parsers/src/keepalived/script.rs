@@ -2,8 +2,9 @@
 
 use super::engine::{Ctx, Exit, Line};
 use super::model::Script;
-use super::model::global::DefaultAccount;
+use super::model::global::{DefaultAccount, Global};
 use super::requote;
+use crate::diag::Class;
 use crate::source::{FileFacts, FileKind, Host};
 
 /// Account of scripts when nothing else is said.
@@ -157,7 +158,7 @@ impl Ctx<'_> {
         let account = self.account(DEFAULT_USER, None);
         if account.is_none() && self.model.global.script_security {
             let text = format!("Unable to set default user {DEFAULT_USER} for script");
-            self.report(crate::diag::Class::GeneralError, text);
+            self.report(Class::GeneralError, text);
             self.model.global.default_account = DefaultAccount::Failed;
             return None;
         }
@@ -177,6 +178,34 @@ impl Ctx<'_> {
             *script = Some(checked);
         }
         verdict
+    }
+
+    /// As [`Self::check_script`] for a script of global_defs.
+    pub(crate) fn check_global_script(
+        &mut self,
+        place: fn(&mut Global) -> &mut Option<Script>,
+    ) -> Verdict {
+        let mut script = place(&mut self.model.global).take();
+        let verdict = self.check_script(&mut script);
+        *place(&mut self.model.global) = script;
+        verdict
+    }
+
+    /// Complains about `what` (`scripts`, `check scripts`) that would run although `script_security` is not on; `all` is what was
+    /// found of all of them.
+    pub(crate) fn report_script_security(&mut self, all: Verdict, what: &str) {
+        if self.model.global.script_security || !all.has(Verdict::IS_SCRIPT) {
+            return;
+        }
+        let more = if all.has(Verdict::INSECURE) {
+            " There are insecure scripts."
+        } else {
+            ""
+        };
+        self.report(
+            Class::Security,
+            format!("SECURITY VIOLATION - {what} are being executed but script_security not enabled.{more}"),
+        );
     }
 
     /// Looks at one script: finds its path, says whether it may run. Changes the first word to the full path.

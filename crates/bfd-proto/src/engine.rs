@@ -4,13 +4,12 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, Random};
 
 use crate::config::{ANY_HOPS, SessionConfig, SessionId};
 use crate::input::{Input, Received};
 use crate::notice::Notice;
 use crate::output::Output;
-use crate::random::Random;
 use crate::session::Session;
 use crate::transition;
 use crate::wire::{Diagnostic, Packet, State};
@@ -145,7 +144,7 @@ impl Engine {
     /// Not 0, and no other session's.
     fn new_discriminator(&mut self) -> u32 {
         loop {
-            let new = self.random.next();
+            let new = self.random.draw();
             if new != 0 && self.sessions().all(|s| s.discriminator != new) {
                 return new;
             }

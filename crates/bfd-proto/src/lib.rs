@@ -20,7 +20,6 @@ mod engine;
 mod input;
 mod notice;
 mod output;
-mod random;
 pub mod session;
 mod transition;
 pub mod wire;

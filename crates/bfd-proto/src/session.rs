@@ -1,10 +1,9 @@
 //! One session: its state variables (RFC 5880 6.8.1) and what follows from them.
 
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, Random};
 
 use crate::config::SessionConfig;
 use crate::notice::Timers;
-use crate::random::Random;
 use crate::wire::{Diagnostic, Packet, State};
 
 /// A session.

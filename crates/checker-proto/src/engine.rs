@@ -4,12 +4,11 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::mem;
 
-use net_types::Instant;
+use net_types::{Instant, Random};
 
 use crate::config::{CheckerId, Config, Flush, Kind, RsId, VsId};
 use crate::input::Input;
 use crate::output::{Ipvs, Notice, Output};
-use crate::random::Random;
 use crate::schedule::{BOOTSTRAP, Checker};
 use crate::service::{Pool, Real, Service, SorryServer, at};
 use crate::verdict::Verdict;

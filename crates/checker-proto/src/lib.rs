@@ -18,7 +18,6 @@ pub mod dialogue;
 mod engine;
 mod input;
 mod output;
-mod random;
 mod reload;
 pub mod schedule;
 pub mod service;

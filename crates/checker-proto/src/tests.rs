@@ -5,13 +5,12 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, Random};
 
 use crate::config::{
     Checker, CheckerId, Config, Kind, RealServer, RsId, Sorry, VirtualServer, VsId,
 };
 use crate::output::{Ipvs, Notice, Output};
-use crate::random::Random;
 use crate::verdict::{Failure, ScriptFailure, Success, TcpFailure, Verdict, WebFailure, WebProof};
 use crate::{Engine, Input};
 
@@ -407,7 +406,7 @@ fn check_invariants(engine: &Engine, config: &Config, table: &[Option<u32>], sor
 fn invariants_hold_in_any_order_of_events() {
     for seed in 0..200 {
         let mut random = Random::new(seed * 77 + 3);
-        let mut pick = |n: u32| random.next() % n;
+        let mut pick = |n: u32| random.draw() % n;
         let reals = (0..=pick(5)).map(|_| RealServer {
             weight: pick(4) + 1,
             inhibit: pick(3) == 0,

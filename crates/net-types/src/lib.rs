@@ -8,8 +8,10 @@
 
 mod addr;
 mod ids;
+mod random;
 mod time;
 
 pub use addr::{Family, MacAddr, Prefix};
 pub use ids::{Centis, IfIndex, Priority, Vrid};
+pub use random::Random;
 pub use time::{Duration, Instant};

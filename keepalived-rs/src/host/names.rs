@@ -105,12 +105,9 @@ pub(super) struct NumberTable(BTreeMap<String, u32>);
 
 impl NumberTable {
     /// Reads `TABLE` in the etc directory (/etc/iproute2), or the one in the usr directory (/usr/share/iproute2) if there is none; then
-    /// `TABLE.d/*.conf` of both, etc hiding files of the same name. Names that the files leave out keep their usual numbers.
+    /// `TABLE.d/*.conf` of both, etc hiding files of the same name.
     pub(super) fn load(table: &str, dirs: &Dirs) -> Self {
         let mut this = Self::default();
-        for (name, number) in usual(table) {
-            this.0.insert((*name).to_owned(), *number);
-        }
         let (etc, usr) = (&dirs.etc, &dirs.usr);
         if let Ok(text) =
             fs::read_to_string(etc.join(table)).or_else(|_| fs::read_to_string(usr.join(table)))
@@ -151,38 +148,6 @@ impl NumberTable {
 
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         self.0.get(name).copied()
-    }
-}
-
-/// Names that have their numbers without any file (keepalived 2.3.3 lib/rttables.c).
-fn usual(table: &str) -> &'static [(&'static str, u32)] {
-    match table {
-        "rt_tables" => &[("default", 253), ("main", 254), ("local", 255)],
-        "rt_scopes" => &[
-            ("global", 0),
-            ("site", 200),
-            ("link", 253),
-            ("host", 254),
-            ("nowhere", 255),
-        ],
-        "rt_protos" => &[
-            ("none", 0),
-            ("redirect", 1),
-            ("kernel", 2),
-            ("boot", 3),
-            ("static", 4),
-            ("gated", 8),
-            ("ra", 9),
-            ("mrt", 10),
-            ("zebra", 11),
-            ("bird", 12),
-            ("dnrouted", 13),
-            ("xorp", 14),
-            ("ntk", 15),
-            ("dhcp", 16),
-            ("babel", 42),
-        ],
-        _ => &[],
     }
 }
 
@@ -228,8 +193,8 @@ mod tests {
         let at = |name: &str| Some(dir.join(name).to_string_lossy().into_owned());
         let dirs = Dirs::new(at("etc").as_deref(), at("usr").as_deref());
         let table = NumberTable::load("rt_tables", &dirs);
-        let found = ["seven", "eight", "nine", "main"].map(|name| table.number(name));
-        assert_eq!(found, [Some(7), Some(8), Some(9), Some(254)]);
+        let found = ["seven", "eight", "nine", "ten"].map(|name| table.number(name));
+        assert_eq!(found, [Some(7), Some(8), Some(9), None]);
         file("etc/rt_tables", "6 six\n");
         let table = NumberTable::load("rt_tables", &dirs);
         assert_eq!(

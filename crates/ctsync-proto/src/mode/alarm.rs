@@ -1,6 +1,6 @@
 //! ALARM: every entry is sent again from time to time (conntrackd-behaviour.md 5.3). No control messages, no order.
 
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, Random};
 
 use super::{Tracker, Verdict};
 use crate::stats::NetworkCounters;
@@ -10,15 +10,14 @@ use crate::wire::{EXP_DEL, Header};
 #[derive(Debug)]
 pub(crate) struct Alarm {
     refresh: u32,
-    dice: u64,
+    dice: Random,
 }
 
 impl Alarm {
     pub(crate) fn new(refresh: u32, seed: u64) -> Self {
         Self {
             refresh: refresh.max(1),
-            // The generator must not start at 0.
-            dice: seed | 1,
+            dice: Random::new(seed),
         }
     }
 
@@ -27,13 +26,9 @@ impl Alarm {
         self.refresh = seconds.max(1);
     }
 
-    /// xorshift64*: good enough to spread refreshes.
+    /// Less than `sides`.
     fn roll(&mut self, sides: u32) -> u32 {
-        self.dice ^= self.dice >> 12;
-        self.dice ^= self.dice << 25;
-        self.dice ^= self.dice >> 27;
-        let high = self.dice.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        u32::try_from(high % u64::from(sides.max(1))).unwrap_or(0)
+        self.dice.between(0, sides.saturating_sub(1))
     }
 
     /// When an entry that was added, updated or refreshed at `now` is sent again: up to the refresh time in seconds,

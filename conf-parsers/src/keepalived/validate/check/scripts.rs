@@ -1,6 +1,5 @@
 //! Script security of MISC_CHECK and the notify scripts.
 
-use crate::diag::Class;
 use crate::keepalived::engine::Ctx;
 use crate::keepalived::model::check::CheckKind;
 use crate::keepalived::model::lvs::VirtualServer;
@@ -43,22 +42,8 @@ pub(super) fn check(ctx: &mut Ctx<'_>, servers: &mut [VirtualServer]) {
                 .with(ctx.check_script(&mut rs.notify_down));
         }
     }
-    let mut common = ctx.model.global.notify_fifo.script.take();
-    all = all.with(ctx.check_script(&mut common));
-    ctx.model.global.notify_fifo.script = common;
-    let mut own = ctx.model.global.lvs_notify_fifo.script.take();
-    all = all.with(ctx.check_script(&mut own));
-    ctx.model.global.lvs_notify_fifo.script = own;
-
-    if !ctx.model.global.script_security && all.has(Verdict::IS_SCRIPT) {
-        let more = if all.has(Verdict::INSECURE) {
-            " There are insecure scripts."
-        } else {
-            ""
-        };
-        ctx.report(
-            Class::Security,
-            format!("SECURITY VIOLATION - check scripts are being executed but script_security not enabled.{more}"),
-        );
-    }
+    all = all
+        .with(ctx.check_global_script(|global| &mut global.notify_fifo.script))
+        .with(ctx.check_global_script(|global| &mut global.lvs_notify_fifo.script));
+    ctx.report_script_security(all, "check scripts");
 }

@@ -49,26 +49,10 @@ pub(super) fn check(ctx: &mut Ctx<'_>, vrrp: &mut VrrpModel) {
         all = all.with(notifies(ctx, &mut group.notify));
         forget(&mut group.track, &insecure);
     }
-    let mut global = ctx.model.global.notify_fifo.script.take();
-    all = all.with(ctx.check_script(&mut global));
-    ctx.model.global.notify_fifo.script = global;
-    let mut own = ctx.model.global.vrrp_notify_fifo.script.take();
-    all = all.with(ctx.check_script(&mut own));
-    ctx.model.global.vrrp_notify_fifo.script = own;
-
-    if !ctx.model.global.script_security && all.has(Verdict::IS_SCRIPT) {
-        let more = if all.has(Verdict::INSECURE) {
-            " There are insecure scripts."
-        } else {
-            ""
-        };
-        ctx.report(
-            Class::Security,
-            format!(
-                "SECURITY VIOLATION - scripts are being executed but script_security not enabled.{more}"
-            ),
-        );
-    }
+    all = all
+        .with(ctx.check_global_script(|global| &mut global.notify_fifo.script))
+        .with(ctx.check_global_script(|global| &mut global.vrrp_notify_fifo.script));
+    ctx.report_script_security(all, "scripts");
     vrrp.scripts.retain(|s| !insecure.contains(&s.name.value));
 }
 
