@@ -1,7 +1,8 @@
 //! All of it together: inputs to checkers and services, deadlines, start and end.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::mem;
 
 use net_types::{Instant, Random};
@@ -21,7 +22,7 @@ pub struct Engine {
     pub(crate) flush: Flush,
     pub(crate) rs_init_notifies: bool,
     /// When which checker begins its next probe: one deadline each.
-    pub(crate) due: BTreeSet<(Instant, CheckerId)>,
+    pub(crate) due: BinaryHeap<Reverse<(Instant, CheckerId)>>,
     random: Random,
     ended: bool,
 }
@@ -34,7 +35,7 @@ impl Engine {
             files: Vec::new(),
             flush: Flush::No,
             rs_init_notifies: false,
-            due: BTreeSet::new(),
+            due: BinaryHeap::new(),
             random: Random::new(seed),
             ended: false,
         };
@@ -66,6 +67,7 @@ impl Engine {
                 omega: written.omega,
                 addresses: written.ha_suspend,
                 alive: false,
+                live_weight: 0,
                 // Only a quorum of 0 is there from the start.
                 quorum_up: written.quorum.saturating_add(written.hysteresis) == 0,
                 sorry: written.sorry.map(|s| SorryServer {
@@ -132,13 +134,15 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.due.first().map(|(due, _)| *due)
+        self.due.peek().map(|Reverse((due, _))| *due)
     }
 
     /// Begins the probes that are due. Idempotent; early calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((due, id)) = self.due.first().copied().filter(|(due, _)| *due <= now) {
-            self.due.remove(&(due, id));
+        while self.next_timeout().is_some_and(|due| due <= now) {
+            let Some(Reverse((_, id))) = self.due.pop() else {
+                break;
+            };
             let Some(checker) = self.pool.checkers.get_mut(at(id.0)) else {
                 continue;
             };
@@ -147,7 +151,8 @@ impl Engine {
                 let probe = Output::Probe { checker: id, url };
                 self.pool.outputs.push_back(probe);
             } else {
-                self.due.insert((now + checker.written.delay_loop, id));
+                let next = now + checker.written.delay_loop;
+                self.due.push(Reverse((next, id)));
             }
         }
     }
@@ -199,19 +204,14 @@ impl Engine {
 
     /// Weights as configured, and what the checkers add.
     pub(crate) fn weigh_all(&mut self) {
-        let Pool {
-            reals,
-            checkers,
-            owners,
-            ..
-        } = &mut self.pool;
-        for real in reals.iter_mut() {
-            real.effective = real.base.into();
-        }
-        for (checker, rs) in checkers.iter().zip(owners.iter()) {
-            if let Some(real) = reals.get_mut(at(rs.0)) {
-                real.effective = real.effective.saturating_add(checker.weight);
-            }
+        for n in 0..self.pool.reals.len() {
+            let rs = RsId(u32::try_from(n).unwrap_or(u32::MAX));
+            let checkers = self.pool.checkers_of(rs);
+            let added = checkers.filter_map(|id| self.pool.checkers.get(at(id.0)));
+            let added = added.fold(0_i64, |sum, checker| sum.saturating_add(checker.weight));
+            self.pool.change_real(rs, |real| {
+                real.effective = i64::from(real.base).saturating_add(added);
+            });
         }
     }
 
@@ -240,12 +240,13 @@ impl Engine {
     }
 
     fn set_up_real(&mut self, rs: RsId) {
-        let Some(real) = self.pool.reals.get_mut(at(rs.0)) else {
+        let Some(real) = self.pool.reals.get(at(rs.0)) else {
             return;
         };
         if real.reloaded {
-            if real.effective != real.previous {
-                let weight = mem::replace(&mut real.effective, real.previous);
+            let (weight, previous) = (real.effective, real.previous);
+            if weight != previous {
+                self.pool.change_real(rs, |real| real.effective = previous);
                 self.pool.weigh(rs, weight, false);
             }
             return;
@@ -254,9 +255,7 @@ impl Engine {
         if (good && !real.alive) || (real.inhibit && !real.set) {
             self.pool.add_real(rs);
             if good {
-                if let Some(real) = self.pool.reals.get_mut(at(rs.0)) {
-                    real.alive = true;
-                }
+                self.pool.change_real(rs, |real| real.alive = true);
                 if self.rs_init_notifies {
                     self.pool.tell_real(rs, false, false);
                 }
@@ -266,7 +265,7 @@ impl Engine {
 
     /// All checkers begin at a random moment of their warmup.
     fn schedule_all(&mut self, now: Instant) {
-        self.due.clear();
+        self.due = BinaryHeap::with_capacity(self.pool.checkers.len());
         for n in 0..self.pool.checkers.len() {
             let id = CheckerId(u32::try_from(n).unwrap_or(u32::MAX));
             let suspended = self.is_suspended(id);
@@ -280,7 +279,7 @@ impl Engine {
             checker.enabled = !suspended;
             let (enabled, has_run) = (checker.enabled, checker.has_run);
             let first = now + BOOTSTRAP + self.random.part_of(checker.written.warmup);
-            self.due.insert((first, id));
+            self.due.push(Reverse((first, id)));
             if !enabled || !has_run {
                 self.pool.say(Notice::Activating {
                     checker: id,
@@ -325,7 +324,7 @@ impl Engine {
         }
         if let Some(checker) = self.pool.checkers.get_mut(at(id.0)) {
             let next = checker.after(now, &judgement);
-            self.due.insert((next, id));
+            self.due.push(Reverse((next, id)));
         }
     }
 

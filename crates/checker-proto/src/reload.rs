@@ -16,8 +16,8 @@ impl Engine {
     pub(crate) fn reconfigure(&mut self, config: &Config) {
         self.take_out(config);
         self.pool.outputs.push_back(Output::Reconfigured);
-        let before = mem::take(&mut self.pool);
-        self.pool.outputs = before.outputs.clone();
+        let mut before = mem::take(&mut self.pool);
+        self.pool.outputs = mem::take(&mut before.outputs);
         self.take(config);
         let mut number = (0, 0);
         for (n, written) in config.virtual_servers.iter().enumerate() {
@@ -36,10 +36,7 @@ impl Engine {
             }
         }
         self.follow_files();
-        let (base, added) = self.weights();
-        for (real, (base, added)) in self.pool.reals.iter_mut().zip(base.into_iter().zip(added)) {
-            real.effective = base.saturating_add(added);
-        }
+        self.weigh_all();
         self.set_up();
         // A virtual server whose sorry server is gone for good has its own servers again.
         for (n, written) in config.virtual_servers.iter().enumerate() {
@@ -49,17 +46,6 @@ impl Engine {
                 self.pool.pool(vs, true);
             }
         }
-    }
-
-    fn weights(&self) -> (vec::Vec<i64>, vec::Vec<i64>) {
-        let base = self.pool.reals.iter().map(|r| i64::from(r.base)).collect();
-        let mut added = vec![0_i64; self.pool.reals.len()];
-        for (checker, rs) in self.pool.checkers.iter().zip(&self.pool.owners) {
-            if let Some(sum) = added.get_mut(at(rs.0)) {
-                *sum = sum.saturating_add(checker.weight);
-            }
-        }
-        (base, added)
     }
 
     /// What is not in the new configuration.
@@ -141,17 +127,19 @@ impl Engine {
     }
 
     fn adopt_real(&mut self, before: &Pool, rs: RsId, old: RsId) {
-        let (Some(was), Some(real)) = (
-            before.reals.get(at(old.0)),
-            self.pool.reals.get_mut(at(rs.0)),
-        ) else {
+        let Some(was) = before.reals.get(at(old.0)) else {
             return;
         };
-        real.alive = was.alive;
-        real.set = was.set;
-        real.effective = was.effective;
-        real.previous = was.effective;
-        real.reloaded = true;
+        self.pool.change_real(rs, |real| {
+            real.alive = was.alive;
+            real.set = was.set;
+            real.effective = was.effective;
+            real.previous = was.effective;
+            real.reloaded = true;
+        });
+        let Some(real) = self.pool.reals.get(at(rs.0)) else {
+            return;
+        };
         let (alive, set, inhibit, base) = (was.alive, was.set, real.inhibit, real.base);
         for id in self.pool.checkers_of(rs) {
             if let Some(checker) = self.pool.checkers.get_mut(at(id.0)) {
@@ -186,12 +174,12 @@ impl Engine {
         if failed == 0 && !alive {
             self.pool.turn_real(rs, true);
         } else if failed > 0 && set != inhibit {
-            if let Some(real) = self.pool.reals.get_mut(at(rs.0)) {
+            self.pool.change_real(rs, |real| {
                 real.set = inhibit;
                 real.alive = false;
-                let weight = Some(0).filter(|_| inhibit);
-                self.pool.ipvs(Ipvs::Real(rs, weight));
-            }
+            });
+            let weight = Some(0).filter(|_| inhibit);
+            self.pool.ipvs(Ipvs::Real(rs, weight));
         }
     }
 

@@ -48,6 +48,17 @@ pub struct Real {
     pub reloaded: bool,
 }
 
+impl Real {
+    /// What it adds to the quorum.
+    fn live_weight(&self) -> i64 {
+        if self.alive {
+            real_weight(self.effective).into()
+        } else {
+            0
+        }
+    }
+}
+
 /// A sorry server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SorryServer {
@@ -76,6 +87,8 @@ pub struct Service {
     pub addresses: Option<u32>,
     /// In the table.
     pub alive: bool,
+    /// Weight of all real servers that are alive. Kept, not summed: there may be tens of thousands, and each asks when it turns.
+    pub live_weight: i64,
     /// There is a quorum.
     pub quorum_up: bool,
     /// The sorry server.
@@ -135,9 +148,20 @@ impl Pool {
 
     /// Weight of the real servers that are alive.
     fn live_weight(&self, vs: VsId) -> i64 {
-        let alive = self.reals_of(vs).filter_map(|rs| self.reals.get(at(rs.0)));
-        let weights = alive.filter(|r| r.alive).map(|r| real_weight(r.effective));
-        weights.map(i64::from).sum()
+        self.services.get(at(vs.0)).map_or(0, |s| s.live_weight)
+    }
+
+    /// Changes state or weight of a real server, and with it what its virtual server has.
+    pub(crate) fn change_real(&mut self, rs: RsId, change: impl FnOnce(&mut Real)) {
+        let Some(real) = self.reals.get_mut(at(rs.0)) else {
+            return;
+        };
+        let before = real.live_weight();
+        change(real);
+        let more = real.live_weight() - before;
+        if let Some(service) = self.services.get_mut(at(real.vs.0)) {
+            service.live_weight = service.live_weight.saturating_add(more);
+        }
     }
 
     /// Into the table, or back to its weight.
@@ -280,24 +304,22 @@ impl Pool {
                 self.remove_real(rs);
             }
         }
-        if let Some(real) = self.reals.get_mut(at(rs.0)) {
-            real.alive = up;
-        }
+        self.change_real(rs, |real| real.alive = up);
         self.tell_real(rs, false, false);
         self.quorum(vs, false);
     }
 
     /// Another weight of a real server.
     pub(crate) fn weigh(&mut self, rs: RsId, weight: i64, update_quorum: bool) {
-        let Some(real) = self.reals.get_mut(at(rs.0)) else {
+        let Some(real) = self.reals.get(at(rs.0)) else {
             return;
         };
         let (from, to) = (real_weight(real.effective), real_weight(weight));
-        real.effective = weight;
+        let (vs, active, set) = (real.vs, real.alive, real.set);
+        self.change_real(rs, |real| real.effective = weight);
         if from == to {
             return;
         }
-        let (vs, active, set) = (real.vs, real.alive, real.set);
         self.say(Notice::Weight {
             rs,
             from,
@@ -321,14 +343,14 @@ impl Pool {
             return;
         };
         let before = core::mem::replace(&mut checker.weight, weight);
-        let Some(real) = self.reals.get_mut(at(rs.0)) else {
+        let Some(real) = self.reals.get(at(rs.0)) else {
             return;
         };
         let effective = real.effective.saturating_sub(before).saturating_add(weight);
         if told {
             self.weigh(rs, effective, true);
         } else {
-            real.effective = effective;
+            self.change_real(rs, |real| real.effective = effective);
         }
     }
 
@@ -396,14 +418,16 @@ impl Pool {
 
     /// Out of the table for good: it is not configured any more, or the daemon stops.
     pub(crate) fn clear_real(&mut self, rs: RsId, stopping: bool) {
-        let Some(real) = self.reals.get_mut(at(rs.0)) else {
+        let Some(real) = self.reals.get(at(rs.0)) else {
             return;
         };
         let (vs, set, alive, smtp_alert) = (real.vs, real.set, real.alive, real.smtp_alert);
         let inhibited = real.inhibit && !alive;
         if set {
-            real.set = false;
-            real.alive = false;
+            self.change_real(rs, |real| {
+                real.set = false;
+                real.alive = false;
+            });
         }
         if set || stopping {
             self.say(Notice::Removing {

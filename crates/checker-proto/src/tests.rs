@@ -67,7 +67,20 @@ impl Told {
 
     fn feed(&mut self, input: Input) -> Vec<String> {
         self.engine.handle(self.now, input);
+        self.check_weights();
         self.outputs()
+    }
+
+    /// What virtual servers have kept of their weight is what their real servers have.
+    fn check_weights(&self) {
+        for (n, service) in self.engine.pool.services.iter().enumerate() {
+            let reals = self.engine.reals_of(VsId(n as u32));
+            let alive = reals
+                .map(|rs| self.engine.real(rs).unwrap())
+                .filter(|r| r.alive);
+            let sum = alive.map(|r| i64::from(crate::service::real_weight(r.effective)));
+            assert_eq!(service.live_weight, sum.sum::<i64>());
+        }
     }
 
     fn outputs(&mut self) -> Vec<String> {
@@ -394,6 +407,7 @@ fn check_invariants(engine: &Engine, config: &Config, table: &[Option<u32>], sor
         assert_eq!(s.alive, !service.quorum_up);
         assert_eq!(sorry, s.alive.then_some(1));
     }
+    assert_eq!(service.live_weight, i64::from(weight));
     if weight >= written.quorum + written.hysteresis {
         assert!(service.quorum_up);
     }

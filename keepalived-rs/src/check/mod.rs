@@ -15,6 +15,8 @@ mod addresses;
 #[cfg(feature = "lvs")]
 mod dump;
 #[cfg(feature = "lvs")]
+mod facts;
+#[cfg(feature = "lvs")]
 pub mod group_marks;
 pub mod ipvs;
 #[cfg(feature = "lvs")]

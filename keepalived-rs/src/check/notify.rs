@@ -104,7 +104,7 @@ impl Notifier {
         stopping: bool,
     ) {
         let script = if up { &rs.notify_up } else { &rs.notify_down };
-        self.run(now, script.as_ref(), stopping);
+        self.run(now, script.as_deref(), stopping);
         if !self.fifos.is_empty() {
             let real = Trio(rs.addr, vs.protocol);
             notify_fifo::write(&self.fifos, &format!("RS {real} {vs} {}", word(up)));
@@ -115,7 +115,7 @@ impl Notifier {
     pub(super) fn quorum(&mut self, now: Instant, vs: &VirtualServer, quorum: &Quorum) {
         let up = quorum.up;
         let script = if up { &vs.quorum_up } else { &vs.quorum_down };
-        self.run(now, script.as_ref(), quorum.stopping);
+        self.run(now, script.as_deref(), quorum.stopping);
         if !self.fifos.is_empty() {
             notify_fifo::write(&self.fifos, &format!("VS {vs} {}", word(up)));
         }

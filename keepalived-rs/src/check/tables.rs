@@ -8,25 +8,28 @@
 //!          applied ─┘
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 
 use checker_proto::Ipvs as Wish;
-use checker_proto::config::{Config, VsId};
+use checker_proto::config::{Config, RsId, VsId};
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::FlushOnStop;
-use conf_parsers::keepalived::model::lvs::{LvsModel, Service, VirtualServer, VirtualServerGroup};
+use conf_parsers::keepalived::model::lvs::{LvsModel, VirtualServer, VirtualServerGroup};
 use linux_io::route_sock::ReceiveBuffer;
 use net_types::Family;
 use netlink_wire::ipvs::{SyncState, Timeouts};
 
+use super::facts::{Facts, facts};
 use super::group_marks::GroupMarks;
-use super::ipvs::wanted::{Live, entries};
+use super::ipvs::wanted::{Live, entries, keys, real_destination};
 use super::ipvs::{Change, Entry, Ipvs, Table, sync_daemon, sync_id};
-use super::lower::{First, firsts};
+use super::lower::number;
 
 /// Changes that are carried out together, at most about this many.
 const CHANGES_AT_ONCE: usize = 1024;
+/// When more than one in so many real servers of a virtual server changes at once, all of them are looked at.
+const MANY: usize = 8;
 
 /// One virtual server in the table, or not.
 #[derive(Clone, Debug, Default)]
@@ -47,10 +50,20 @@ impl State {
     }
 }
 
+/// What waits to be done for a virtual server.
+#[derive(Debug)]
+enum Dirty {
+    /// Some of its real servers, by their positions in it.
+    Some(Vec<u32>),
+    /// Anything.
+    All,
+}
+
 /// What was there before a reload, until the difference is made.
 #[derive(Debug)]
 struct Before {
     lvs: LvsModel,
+    facts: Vec<Facts>,
     applied: Vec<State>,
     /// For each virtual server of now, the one of then.
     origin: Vec<Option<VsId>>,
@@ -62,8 +75,8 @@ pub(super) struct Tables {
     table: Table,
     applied: Vec<State>,
     wanted: Vec<State>,
-    dirty: BTreeSet<u32>,
-    firsts: Vec<First>,
+    dirty: BTreeMap<u32, Dirty>,
+    facts: Vec<Facts>,
     before: Option<Box<Before>>,
     marks: Option<GroupMarks>,
     flushed: bool,
@@ -80,8 +93,8 @@ impl Tables {
             table: Table::new(),
             applied: states(),
             wanted: states(),
-            dirty: BTreeSet::new(),
-            firsts: firsts(lvs),
+            dirty: BTreeMap::new(),
+            facts: facts(lvs),
             before: None,
             marks: None,
             flushed: false,
@@ -153,33 +166,40 @@ impl Tables {
 
     /// The core wants something; it is done at the next [`Self::flush`].
     pub(super) fn want(&mut self, wish: Wish) {
-        let (vs, change): (u32, &dyn Fn(&mut State)) = match wish {
-            Wish::Service(vs, present) => (vs.0, &move |s| s.present = present),
-            Wish::Sorry(vs, weight) => (vs.0, &move |s| s.live.sorry_server = weight),
-            Wish::Real(rs, weight) => {
-                let after = self.firsts.partition_point(|f| f.real <= rs.0);
-                let vs = after.saturating_sub(1);
-                let first = self.firsts.get(vs).map_or(0, |f| f.real);
-                let place = usize::try_from(rs.0.saturating_sub(first)).unwrap_or(usize::MAX);
-                let slot = self
-                    .wanted
-                    .get_mut(vs)
-                    .and_then(|s| s.live.real_servers.get_mut(place));
-                if let Some(slot) = slot {
-                    *slot = weight;
-                    self.dirty.insert(super::lower::number(vs));
-                }
-                return;
-            }
-            Wish::Flush => {
-                self.flushed = true;
-                return;
-            }
-        };
-        let at = usize::try_from(vs).unwrap_or(usize::MAX);
-        if let Some(state) = self.wanted.get_mut(at) {
+        match wish {
+            Wish::Service(vs, present) => self.want_all(vs, |s| s.present = present),
+            Wish::Sorry(vs, weight) => self.want_all(vs, |s| s.live.sorry_server = weight),
+            Wish::Real(rs, weight) => self.want_real(rs, weight),
+            Wish::Flush => self.flushed = true,
+        }
+    }
+
+    fn want_all(&mut self, vs: VsId, change: impl FnOnce(&mut State)) {
+        if let Some(state) = self.wanted.get_mut(place(vs.0)) {
             change(state);
-            self.dirty.insert(vs);
+            self.dirty.insert(vs.0, Dirty::All);
+        }
+    }
+
+    fn want_real(&mut self, rs: RsId, weight: Option<u32>) {
+        let after = self.facts.partition_point(|f| f.first.real <= rs.0);
+        let vs = after.saturating_sub(1);
+        let Some((facts, state)) = self.facts.get(vs).zip(self.wanted.get_mut(vs)) else {
+            return;
+        };
+        let at = rs.0.saturating_sub(facts.first.real);
+        let Some(slot) = state.live.real_servers.get_mut(place(at)) else {
+            return;
+        };
+        *slot = weight;
+        let dirty = self.dirty.entry(number(vs));
+        let dirty = dirty.or_insert_with(|| Dirty::Some(Vec::new()));
+        if let Dirty::Some(places) = dirty {
+            places.push(at);
+            let few = state.live.real_servers.len() / MANY;
+            if !facts.distinct || places.len() > few {
+                *dirty = Dirty::All;
+            }
         }
     }
 
@@ -199,28 +219,11 @@ impl Tables {
             self.dirty.clear();
             return;
         }
-        let whole = global.lvs_flush_on_stop == FlushOnStop::VirtualServers;
         let mut changes = Vec::new();
-        for vs in std::mem::take(&mut self.dirty) {
-            let at = usize::try_from(vs).unwrap_or(usize::MAX);
-            let before = self.entries_before(at, lvs);
-            let after = match (self.wanted.get(at), lvs.virtual_servers.get(at)) {
-                (Some(state), Some(server)) if state.present => {
-                    let state = state.clone();
-                    self.entries_of(global, lvs, server, &state.live)
-                }
-                _ => Vec::new(),
-            };
-            let from = changes.len();
-            changes.extend(self.table.change(&before, &after));
-            if whole && after.is_empty() {
-                // The kernel takes them away with their virtual server.
-                let mut rest = changes.split_off(from);
-                rest.retain(|c| !matches!(c, Change::DeleteDestination(..)));
-                changes.append(&mut rest);
-            }
-            if let (Some(applied), Some(wanted)) = (self.applied.get_mut(at), self.wanted.get(at)) {
-                applied.clone_from(wanted);
+        for (vs, dirty) in std::mem::take(&mut self.dirty) {
+            match dirty {
+                Dirty::Some(places) => self.flush_some(place(vs), places, lvs, &mut changes),
+                Dirty::All => self.flush_all(place(vs), global, lvs, &mut changes),
             }
             if changes.len() >= CHANGES_AT_ONCE {
                 self.apply(&mut changes);
@@ -228,6 +231,68 @@ impl Tables {
         }
         self.apply(&mut changes);
         self.before = None;
+    }
+
+    fn flush_all(&mut self, at: usize, global: &Global, lvs: &LvsModel, changes: &mut Vec<Change>) {
+        let before = self.entries_before(at, lvs);
+        let after = match (self.wanted.get(at), lvs.virtual_servers.get(at)) {
+            (Some(state), Some(server)) if state.present => {
+                let state = state.clone();
+                self.entries_of(at, global, lvs, server, &state.live)
+            }
+            _ => Vec::new(),
+        };
+        let mut more = self.table.change(&before, &after);
+        let whole = global.lvs_flush_on_stop == FlushOnStop::VirtualServers;
+        if whole && after.is_empty() {
+            // The kernel takes them away with their virtual server.
+            more.retain(|c| !matches!(c, Change::DeleteDestination(..)));
+        }
+        changes.append(&mut more);
+        if let (Some(applied), Some(wanted)) = (self.applied.get_mut(at), self.wanted.get(at)) {
+            applied.clone_from(wanted);
+        }
+    }
+
+    /// Only these real servers of a virtual server have changed; the others, maybe tens of thousands, are not looked at.
+    fn flush_some(
+        &mut self,
+        at: usize,
+        mut places: Vec<u32>,
+        lvs: &LvsModel,
+        changes: &mut Vec<Change>,
+    ) {
+        let Some(server) = lvs.virtual_servers.get(at) else {
+            return;
+        };
+        let group = self.facts.get(at).and_then(|f| f.group_in(lvs));
+        let families = group.map(families);
+        let mark = self.mark_of(server, group).zip(families.as_deref());
+        let (Some(applied), Some(wanted)) = (self.applied.get_mut(at), self.wanted.get(at)) else {
+            return;
+        };
+        places.sort_unstable();
+        places.dedup();
+        // Without the service its real servers are not there, whatever they are wanted to be.
+        let keys = Some(keys(server, group, mark)).filter(|_| applied.present);
+        for key in keys.into_iter().flatten() {
+            let some = places.iter().filter_map(|real| {
+                let real = place(*real);
+                let written = server.real_servers.get(real)?;
+                let of = |state: &State| {
+                    let weight = state.live.real_servers.get(real).copied().flatten()?;
+                    Some(real_destination(server, key, written, weight))
+                };
+                Some((of(applied), of(wanted)))
+            });
+            changes.append(&mut self.table.change_some(&key, &some.collect::<Vec<_>>()));
+        }
+        for real in places.into_iter().map(place) {
+            let slot = applied.live.real_servers.get_mut(real);
+            if let (Some(slot), Some(now)) = (slot, wanted.live.real_servers.get(real)) {
+                *slot = *now;
+            }
+        }
     }
 
     fn apply(&mut self, changes: &mut Vec<Change>) {
@@ -239,23 +304,23 @@ impl Tables {
 
     /// What is in the table of a virtual server.
     fn entries_before(&self, at: usize, lvs: &LvsModel) -> Vec<Entry> {
-        let (model, state, place) = match &self.before {
+        let (model, facts, state, at) = match &self.before {
             Some(before) => {
                 let Some(origin) = before.origin.get(at).copied().flatten() else {
                     return Vec::new();
                 };
-                let place = usize::try_from(origin.0).unwrap_or(usize::MAX);
-                (&before.lvs, before.applied.get(place), place)
+                let at = place(origin.0);
+                (&before.lvs, &before.facts, before.applied.get(at), at)
             }
-            None => (lvs, self.applied.get(at), at),
+            None => (lvs, &self.facts, self.applied.get(at), at),
         };
-        let (Some(state), Some(server)) = (state, model.virtual_servers.get(place)) else {
+        let (Some(state), Some(server)) = (state, model.virtual_servers.get(at)) else {
             return Vec::new();
         };
         if !state.present {
             return Vec::new();
         }
-        let group = group_of(model, server);
+        let group = facts.get(at).and_then(|f| f.group_in(model));
         let mark = self.mark_of(server, group);
         let families = group.map(families);
         let mark = mark.zip(families.as_deref());
@@ -269,12 +334,13 @@ impl Tables {
 
     fn entries_of(
         &mut self,
+        at: usize,
         global: &Global,
         lvs: &LvsModel,
         server: &VirtualServer,
         live: &Live,
     ) -> Vec<Entry> {
-        let group = group_of(lvs, server);
+        let group = self.facts.get(at).and_then(|f| f.group_in(lvs));
         let mut mark = None;
         if let (Some(table), Some(group), Some(protocol)) =
             (&global.nftables_ipvs, group, server.protocol)
@@ -300,19 +366,18 @@ impl Tables {
         let mut origin = Vec::with_capacity(wanted.len());
         for (state, vs) in wanted.iter_mut().zip(&config.virtual_servers) {
             origin.push(vs.before);
-            let Some(was) = vs.before.and_then(|b| {
-                let at = usize::try_from(b.0).ok()?;
-                Some((self.applied.get(at)?, self.firsts.get(at)?))
-            }) else {
+            let Some(was) = vs
+                .before
+                .and_then(|b| Some((self.applied.get(place(b.0))?, self.facts.get(place(b.0))?)))
+            else {
                 continue;
             };
             state.present = was.0.present;
             let reals = vs.real_servers.iter().zip(&mut state.live.real_servers);
             for (real, slot) in reals {
-                let place = real.before.and_then(|b| {
-                    let place = b.0.checked_sub(was.1.real)?;
-                    usize::try_from(place).ok()
-                });
+                let place = real
+                    .before
+                    .and_then(|b| b.0.checked_sub(was.1.first.real).map(place));
                 *slot = place
                     .and_then(|p| was.0.live.real_servers.get(p).copied())
                     .flatten();
@@ -323,12 +388,14 @@ impl Tables {
         }
         self.before = Some(Box::new(Before {
             lvs: old,
+            facts: std::mem::replace(&mut self.facts, facts(new)),
             applied: std::mem::take(&mut self.applied),
             origin,
         }));
-        self.firsts = firsts(new);
         self.applied.clone_from(&wanted);
-        self.dirty = (0..super::lower::number(wanted.len())).collect();
+        self.dirty = (0..number(wanted.len()))
+            .map(|vs| (vs, Dirty::All))
+            .collect();
         self.wanted = wanted;
     }
 
@@ -348,14 +415,112 @@ impl Tables {
     }
 }
 
-fn group_of<'a>(lvs: &'a LvsModel, server: &VirtualServer) -> Option<&'a VirtualServerGroup> {
-    match &server.service {
-        Service::Group { name, .. } => lvs.groups.iter().find(|g| g.name == *name),
-        Service::Address(_) | Service::Fwmark(_) => None,
-    }
+fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn families(group: &VirtualServerGroup) -> Vec<Family> {
     let all = [Family::V4, Family::V6].into_iter();
     all.filter(|f| group.has_family(*f)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use conf_parsers::keepalived::model::Model;
+
+    use super::*;
+    use crate::check::ipvs::tests::model;
+    use crate::check::ipvs::wanted::MADE;
+    use crate::check::lower::lower;
+
+    /// One virtual server with many real ones.
+    fn many(count: u32, weight: u32) -> Model {
+        let mut text = String::from(
+            "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n",
+        );
+        for n in 0..count {
+            let (high, low) = (n / 250, n % 250);
+            let _ = writeln!(
+                text,
+                "real_server 10.1.{high}.{low} 80 {{\n weight {weight}\n }}"
+            );
+        }
+        text.push_str("}\n");
+        model(&text)
+    }
+
+    fn started(model: &Model) -> Tables {
+        let mut tables = Tables::new(&model.lvs);
+        tables.want(Wish::Service(VsId(0), true));
+        for n in 0..model.lvs.virtual_servers[0].real_servers.len() {
+            tables.want(Wish::Real(RsId(number(n)), Some(1)));
+        }
+        tables.flush(&model.global, &model.lvs);
+        MADE.set(0);
+        tables
+    }
+
+    /// All real servers go and come back, one after the other; the steps.
+    fn turns(count: u32) -> usize {
+        let model = many(count, 1);
+        let mut tables = started(&model);
+        for weight in [None, Some(1)] {
+            for n in 0..count {
+                tables.want(Wish::Real(RsId(n), weight));
+                tables.flush(&model.global, &model.lvs);
+            }
+        }
+        MADE.get()
+    }
+
+    #[test]
+    fn a_real_server_costs_the_same_among_many() {
+        assert_eq!([turns(100), turns(2_000)], [200, 4_000]);
+    }
+
+    #[test]
+    fn many_at_once_cost_one_look_at_all() {
+        let model = many(2_000, 1);
+        let mut tables = started(&model);
+        for n in 0..1_000 {
+            tables.want(Wish::Real(RsId(n), None));
+        }
+        tables.flush(&model.global, &model.lvs);
+        assert_eq!(MADE.get(), 2_000 + 1_000);
+    }
+
+    #[test]
+    fn some_that_change_are_known_afterwards() {
+        let model = many(20, 1);
+        let mut tables = started(&model);
+        tables.want(Wish::Real(RsId(3), Some(7)));
+        tables.want(Wish::Real(RsId(9), None));
+        tables.flush(&model.global, &model.lvs);
+        let entries = tables.entries_before(0, &model.lvs);
+        let weights: Vec<u32> = entries[0].destinations.iter().map(|d| d.weight).collect();
+        assert_eq!(weights.len(), 19);
+        assert_eq!((weights[3], weights[2]), (7, 1));
+        // A virtual server that is not there has none, and gets those of the moment when it comes.
+        tables.want(Wish::Service(VsId(0), false));
+        tables.flush(&model.global, &model.lvs);
+        tables.want(Wish::Real(RsId(3), None));
+        tables.flush(&model.global, &model.lvs);
+        assert!(tables.table.is_empty());
+        tables.want(Wish::Service(VsId(0), true));
+        tables.flush(&model.global, &model.lvs);
+        let entries = tables.entries_before(0, &model.lvs);
+        assert_eq!(entries[0].destinations.len(), 18);
+    }
+
+    #[test]
+    fn a_reload_looks_at_each_twice() {
+        let model = many(2_000, 1);
+        let mut tables = started(&model);
+        let config = lower(&model, Vec::new(), Some(&model.lvs), |_| 1);
+        tables.reconfigure(model.lvs.clone(), &model.lvs, &config);
+        tables.flush(&model.global, &model.lvs);
+        assert_eq!(MADE.get(), 2 * 2_000);
+    }
 }

@@ -269,7 +269,7 @@ fn bind_if(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         return complain(ctx, format!("Interface name {word} is too long - ignoring"));
     }
     // An empty name, `""`, is none.
-    let name = (!word.is_empty()).then(|| Spanned::new(word.into(), line.span_of(1)));
+    let name = (!word.is_empty()).then(|| Box::new(Spanned::new(word.into(), line.span_of(1))));
     set_connection(ctx, |c| c.bind_if = name)
 }
 

@@ -303,7 +303,7 @@ fn end(ctx: &mut Ctx<'_>) -> Flow {
         return Ok(());
     };
     if let DraftKind::Http(http) = &mut draft.kind {
-        let kind = CheckKind::Http(std::mem::take(http));
+        let kind = CheckKind::Http(Box::new(std::mem::take(http)));
         checker::add(ctx, draft.finish(kind));
     }
     Ok(())

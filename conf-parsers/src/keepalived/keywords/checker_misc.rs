@@ -154,7 +154,7 @@ fn end(ctx: &mut Ctx<'_>) -> Flow {
         ..Script::default()
     };
     let kind = CheckKind::Misc {
-        script,
+        script: Box::new(script),
         timeout,
         dynamic,
     };

@@ -145,7 +145,7 @@ fn end(ctx: &mut Ctx<'_>) -> Flow {
             format!("UDP_CHECK min_reply length {min} > max_reply_length {max} - will always fail"),
         );
     }
-    checker::add(ctx, draft.finish(CheckKind::Udp(udp)));
+    checker::add(ctx, draft.finish(CheckKind::Udp(Box::new(udp))));
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub(super) trait Server: Sized {
     /// The one being read, if there is one.
     fn open<'c>(ctx: &'c mut Ctx<'_>) -> Option<&'c mut Self>;
     fn times(&mut self) -> &mut CheckTimes;
-    fn virtualhost(&mut self) -> &mut Option<Spanned<Box<str>>>;
+    fn virtualhost(&mut self) -> &mut Option<Box<Spanned<Box<str>>>>;
     fn snmp_name(&mut self) -> &mut Option<Box<str>>;
 }
 
@@ -41,7 +41,7 @@ impl Server for VirtualServer {
     fn times(&mut self) -> &mut CheckTimes {
         &mut self.times
     }
-    fn virtualhost(&mut self) -> &mut Option<Spanned<Box<str>>> {
+    fn virtualhost(&mut self) -> &mut Option<Box<Spanned<Box<str>>>> {
         &mut self.virtualhost
     }
     fn snmp_name(&mut self) -> &mut Option<Box<str>> {
@@ -62,7 +62,7 @@ impl Server for RealServer {
     fn times(&mut self) -> &mut CheckTimes {
         &mut self.times
     }
-    fn virtualhost(&mut self) -> &mut Option<Spanned<Box<str>>> {
+    fn virtualhost(&mut self) -> &mut Option<Box<Spanned<Box<str>>>> {
         &mut self.virtualhost
     }
     fn snmp_name(&mut self) -> &mut Option<Box<str>> {
@@ -158,10 +158,10 @@ pub(super) fn virtualhost<S: Server>(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         ctx.report(Class::GeneralError, text);
         return Ok(());
     };
-    let new = Spanned::new(name.into(), line.span_of(1));
+    let new = Box::new(Spanned::new(name.into(), line.span_of(1)));
     let before = S::open(ctx).and_then(|server| server.virtualhost().replace(new));
     let what = format!("{} virtualhost", S::SHORT);
-    note_duplicate(ctx, before.as_ref().map(|n| &***n), name, &what);
+    note_duplicate(ctx, before.as_ref().map(|n| &*n.value), name, &what);
     Ok(())
 }
 
@@ -181,11 +181,11 @@ pub(super) fn snmp_name<S: Server>(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
 pub(super) fn script<S: Server>(
     ctx: &mut Ctx<'_>,
     line: &Line,
-    slot: fn(&mut S) -> &mut Option<Script>,
+    slot: fn(&mut S) -> &mut Option<Box<Script>>,
 ) -> Flow {
     if S::open(ctx).is_some_and(|server| slot(server).is_some()) {
         return script_again(ctx, line);
     }
-    let script = ctx.notify_script(line, 0, S::SCRIPTS);
+    let script = ctx.notify_script(line, 0, S::SCRIPTS).map(Box::new);
     set(ctx, |server| *slot(server) = script)
 }

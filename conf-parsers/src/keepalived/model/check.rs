@@ -25,7 +25,7 @@ pub struct Connection {
     /// `bind_port`
     pub bind_port: Option<u16>,
     /// `bind_if`, at most 15 bytes.
-    pub bind_if: Option<Spanned<Box<str>>>,
+    pub bind_if: Option<Box<Spanned<Box<str>>>>,
     /// `connect_timeout`; inherited when absent.
     pub timeout: Option<u64>,
     /// `fwmark`
@@ -59,11 +59,11 @@ pub struct Checker {
     pub log_all_failures: bool,
 }
 
-/// The kind and its own options.
+/// The kind and its own options. What is large is boxed: most of many checkers are of a small kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckKind {
     /// `HTTP_GET` and `SSL_GET`
-    Http(HttpGet),
+    Http(Box<HttpGet>),
     /// `TCP_CHECK`
     Tcp,
     /// `SMTP_CHECK`; `host` blocks have become checkers of their own.
@@ -81,11 +81,11 @@ pub enum CheckKind {
     /// `PING_CHECK`
     Ping,
     /// `UDP_CHECK`
-    Udp(UdpCheck),
+    Udp(Box<UdpCheck>),
     /// `MISC_CHECK`
     Misc {
         /// `misc_path` with `user`
-        script: Script,
+        script: Box<Script>,
         /// `misc_timeout` in microseconds; 0 is the virtual server's `delay_loop`.
         timeout: u64,
         /// `misc_dynamic`

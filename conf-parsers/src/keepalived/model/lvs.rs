@@ -177,7 +177,7 @@ pub struct CheckTimes {
     pub retry: Option<u32>,
 }
 
-/// One `real_server` block.
+/// One `real_server` block. There may be tens of thousands: what few of them have is boxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RealServer {
     /// Where the block starts.
@@ -203,13 +203,13 @@ pub struct RealServer {
     /// Defaults for the checkers.
     pub times: CheckTimes,
     /// `virtualhost`
-    pub virtualhost: Option<Spanned<Box<str>>>,
+    pub virtualhost: Option<Box<Spanned<Box<str>>>>,
     /// `snmp_name`
     pub snmp_name: Option<Box<str>>,
     /// `notify_up`
-    pub notify_up: Option<Script>,
+    pub notify_up: Option<Box<Script>>,
     /// `notify_down`
-    pub notify_down: Option<Script>,
+    pub notify_down: Option<Box<Script>>,
     /// Checkers in the order of the text. `FILE_CHECK` is in [`Self::track_files`].
     pub checkers: Vec<Checker>,
     /// `FILE_CHECK` blocks.
@@ -280,13 +280,13 @@ pub struct VirtualServer {
     /// `hysteresis`
     pub hysteresis: u32,
     /// `quorum_up`
-    pub quorum_up: Option<Script>,
+    pub quorum_up: Option<Box<Script>>,
     /// `quorum_down`
-    pub quorum_down: Option<Script>,
+    pub quorum_down: Option<Box<Script>>,
     /// `smtp_alert`, filled by validation.
     pub smtp_alert: Option<bool>,
     /// `virtualhost`
-    pub virtualhost: Option<Spanned<Box<str>>>,
+    pub virtualhost: Option<Box<Spanned<Box<str>>>>,
     /// `snmp_name`
     pub snmp_name: Option<Box<str>>,
     /// `connect_timeout` in microseconds.

@@ -15,7 +15,7 @@ mod text;
 pub mod wanted;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io;
 use std::process::{Command, Stdio};

@@ -61,15 +61,73 @@ struct HeldDestination {
 struct Held {
     service: Rc<Service>,
     users: u32,
-    /// By address, in order: there may be tens of thousands, and a tree has twice their size.
+    /// By address, in order: there may be tens of thousands, and a tree has twice their size. One that went alone stays, without
+    /// users, until several go: it is likely to come back, and nothing has to be moved.
     destinations: Vec<HeldDestination>,
 }
+
+/// The virtual server had the real server before the change.
+const HAD: u8 = 1;
+/// It has it after it.
+const HAS: u8 = 2;
 
 impl Held {
     /// Where a real server is, or would be.
     fn place(&self, address: SocketAddr) -> Result<usize, usize> {
         self.destinations
             .binary_search_by_key(&address, |held| held.destination.address)
+    }
+
+    /// Makes places for those that have none; all at once, so that many cost no more than a sort.
+    fn make_places(&mut self, destinations: &[Destination]) {
+        let new = destinations
+            .iter()
+            .filter(|to| self.place(to.address).is_err());
+        let mut new: Vec<HeldDestination> = new
+            .map(|to| HeldDestination {
+                destination: *to,
+                users: 0,
+            })
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        new.sort_by_key(|held| held.destination.address);
+        new.dedup_by_key(|held| held.destination.address);
+        self.destinations.append(&mut new);
+        // Two ordered runs: it merges them.
+        self.destinations
+            .sort_by_key(|held| held.destination.address);
+    }
+
+    /// A real server as it is to be; `new`: for a virtual server that did not have it.
+    fn put(&mut self, place: usize, to: &Destination, new: bool, changes: &mut Vec<Change>) {
+        let Some(known) = self.destinations.get_mut(place) else {
+            return;
+        };
+        if new {
+            if known.users == 0 {
+                known.destination = *to;
+                changes.push(Change::AddDestination(Rc::clone(&self.service), *to));
+            }
+            known.users = known.users.saturating_add(1);
+        }
+        if known.destination != *to {
+            known.destination = *to;
+            changes.push(Change::SetDestination(Rc::clone(&self.service), *to));
+        }
+    }
+
+    /// A virtual server has that real server no more. Its place stays.
+    fn drop(&mut self, place: usize, changes: &mut Vec<Change>) {
+        let Some(known) = self.destinations.get_mut(place).filter(|k| k.users > 0) else {
+            return;
+        };
+        known.users = known.users.saturating_sub(1);
+        if known.users == 0 {
+            let gone = known.destination;
+            changes.push(Change::DeleteDestination(Rc::clone(&self.service), gone));
+        }
     }
 }
 
@@ -99,6 +157,9 @@ impl Table {
     /// makes no change. New services and their real servers come first, so that a changed address is never without.
     pub fn change(&mut self, before: &[Entry], after: &[Entry]) -> Vec<Change> {
         let mut changes = Vec::new();
+        if before == after {
+            return changes;
+        }
         let old: BTreeMap<ServiceKey, &Entry> = before.iter().map(|e| (e.service.key, e)).collect();
         let mut kept = BTreeSet::new();
         for entry in after {
@@ -109,6 +170,41 @@ impl Table {
         for entry in before {
             if !kept.contains(&entry.service.key) {
                 self.leave(entry, &mut changes);
+            }
+        }
+        changes
+    }
+
+    /// Some real servers of a service change for one virtual server, the others not: each from before (`None`: it was not there)
+    /// to after. The virtual server must have no two with the same address. What it costs does not depend on the others.
+    pub fn change_some(
+        &mut self,
+        key: &ServiceKey,
+        some: &[(Option<Destination>, Option<Destination>)],
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let Some(held) = self.services.get_mut(key) else {
+            return changes;
+        };
+        let same = |a: Option<Destination>, b: Option<Destination>| {
+            a.is_some_and(|a| b.is_some_and(|b| a.address == b.address))
+        };
+        for (before, after) in some {
+            let Some(to) = after else { continue };
+            let place = held.place(to.address).unwrap_or_else(|place| {
+                let new = HeldDestination {
+                    destination: *to,
+                    users: 0,
+                };
+                held.destinations.insert(place, new);
+                place
+            });
+            held.put(place, to, !same(*before, *after), &mut changes);
+        }
+        for (before, after) in some {
+            let gone = before.filter(|_| !same(*before, *after));
+            if let Some(Ok(place)) = gone.map(|gone| held.place(gone.address)) {
+                held.drop(place, &mut changes);
             }
         }
         changes
@@ -138,54 +234,47 @@ impl Table {
             held.service = Rc::clone(&entry.service);
             changes.push(Change::SetService(Rc::clone(&entry.service)));
         }
-        let had: BTreeSet<SocketAddr> = was
-            .iter()
-            .flat_map(|e| e.destinations.iter().map(|d| d.address))
-            .collect();
-        let mut now = BTreeSet::new();
+        held.make_places(&entry.destinations);
+        let had = was.map_or(&[][..], |e| &e.destinations);
+        let mut marks = vec![0_u8; held.destinations.len()];
+        for from in had {
+            if let Some(mark) = held.place(from.address).ok().and_then(|p| marks.get_mut(p)) {
+                *mark = HAD;
+            }
+        }
         for to in &entry.destinations {
-            now.insert(to.address);
-            let place = held.place(to.address).unwrap_or_else(|place| {
-                let new = HeldDestination {
-                    destination: *to,
-                    users: 0,
-                };
-                held.destinations.insert(place, new);
-                place
-            });
-            let Some(known) = held.destinations.get_mut(place) else {
+            let Ok(place) = held.place(to.address) else {
                 continue;
             };
-            if !had.contains(&to.address) {
-                if known.users == 0 {
-                    changes.push(Change::AddDestination(Rc::clone(&held.service), *to));
-                }
-                known.users = known.users.saturating_add(1);
-            }
-            if known.destination != *to {
-                known.destination = *to;
-                changes.push(Change::SetDestination(Rc::clone(&held.service), *to));
-            }
+            let Some(mark) = marks.get_mut(place) else {
+                continue;
+            };
+            let new = *mark == 0;
+            *mark |= HAS;
+            held.put(place, to, new, changes);
         }
-        for to in was.map_or(&[][..], |e| &e.destinations) {
-            if !now.contains(&to.address) {
-                Self::drop_destination(held, to.address, changes);
-            }
-        }
+        Self::drop_marked(held, had, &mut marks, changes);
     }
 
-    fn drop_destination(held: &mut Held, address: SocketAddr, changes: &mut Vec<Change>) {
-        let Ok(place) = held.place(address) else {
-            return;
-        };
-        let Some(known) = held.destinations.get_mut(place) else {
-            return;
-        };
-        known.users = known.users.saturating_sub(1);
-        if known.users == 0 {
-            let gone = known.destination;
-            held.destinations.remove(place);
-            changes.push(Change::DeleteDestination(Rc::clone(&held.service), gone));
+    /// Those that are marked as [`HAD`] and no more go, in the order of the configuration.
+    fn drop_marked(
+        held: &mut Held,
+        had: &[Destination],
+        marks: &mut [u8],
+        changes: &mut Vec<Change>,
+    ) {
+        let from = changes.len();
+        for gone in had {
+            let Ok(place) = held.place(gone.address) else {
+                continue;
+            };
+            if let Some(mark) = marks.get_mut(place).filter(|mark| **mark == HAD) {
+                *mark = 0;
+                held.drop(place, changes);
+            }
+        }
+        if changes.len() > from {
+            held.destinations.retain(|known| known.users > 0);
         }
     }
 
@@ -193,9 +282,8 @@ impl Table {
         let Some(held) = self.services.get_mut(&entry.service.key) else {
             return;
         };
-        for to in &entry.destinations {
-            Self::drop_destination(held, to.address, changes);
-        }
+        let mut marks = vec![HAD; held.destinations.len()];
+        Self::drop_marked(held, &entry.destinations, &mut marks, changes);
         held.users = held.users.saturating_sub(1);
         if held.users == 0 {
             let gone = Rc::clone(&held.service);

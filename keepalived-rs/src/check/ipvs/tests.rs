@@ -11,7 +11,8 @@ use super::wanted::{Live, entries};
 
 const ALL: &str = include_str!("../../../testdata/ipvs/all.conf");
 
-fn model(text: &str) -> Model {
+/// What the checker process makes of a configuration.
+pub(in crate::check) fn model(text: &str) -> Model {
     let mut host = FakeHost::with_interfaces(&["lo", "eth0"]);
     host.source = MemorySource::one("/k.conf", text);
     let lines = read(&host, "/k.conf", &ReadOptions::default());
@@ -142,6 +143,68 @@ fn a_shared_service_goes_with_its_last_user() {
         [Change::DeleteDestination(service(1), server(1, 1))]
     );
     assert_eq!(table.change(&two, &[]).len(), 3);
+}
+
+#[test]
+fn some_change_as_all_would() {
+    let mut table = Table::new();
+    let (one, two) = (
+        [entry(1, &[(1, 1), (2, 1), (3, 1)])],
+        [entry(1, &[(3, 1), (4, 1)])],
+    );
+    table.change(&[], &one);
+    table.change(&[], &two);
+    let key = service(1).key;
+    let s = service(1);
+    let down = [
+        (Some(server(1, 1)), None),
+        (Some(server(2, 1)), Some(server(2, 9))),
+        (Some(server(3, 1)), None),
+    ];
+    // The third is still the other's.
+    assert_eq!(
+        table.change_some(&key, &down),
+        [
+            Change::SetDestination(s.clone(), server(2, 9)),
+            Change::DeleteDestination(s.clone(), server(1, 1)),
+        ]
+    );
+    let now = [entry(1, &[(2, 9)])];
+    // It comes back with another weight than it went with.
+    assert_eq!(
+        table.change_some(&key, &[(None, Some(server(1, 7)))]),
+        [Change::AddDestination(s.clone(), server(1, 7))]
+    );
+    let now_again = [entry(1, &[(1, 7), (2, 9)])];
+    assert_eq!(table.change(&now_again, &now_again), []);
+    assert_eq!(
+        table.change(&now_again, &now),
+        [Change::DeleteDestination(s.clone(), server(1, 7))]
+    );
+    assert_eq!(
+        table.change(&now, &[]),
+        [Change::DeleteDestination(s, server(2, 9))]
+    );
+    assert_eq!(table.change(&two, &[]).len(), 3);
+    assert!(table.is_empty());
+}
+
+#[test]
+fn real_servers_that_share_a_place_count_once() {
+    let mut table = Table::new();
+    let twice = [entry(1, &[(1, 1), (1, 1), (2, 1)])];
+    assert_eq!(table.change(&[], &twice).len(), 3);
+    let once = [entry(1, &[(1, 1), (2, 1)])];
+    assert_eq!(table.change(&twice, &once), []);
+    let s = service(1);
+    assert_eq!(
+        table.change(&once, &[]),
+        [
+            Change::DeleteDestination(s.clone(), server(1, 1)),
+            Change::DeleteDestination(s.clone(), server(2, 1)),
+            Change::DeleteService(s),
+        ]
+    );
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use conf_parsers::keepalived::model::lvs::{
-    Forwarding, ForwardingMethod, Granularity, GroupEntry, Service as Written, TunnelChecksum,
-    TunnelKind, VirtualServer, VirtualServerGroup,
+    Forwarding, ForwardingMethod, Granularity, GroupEntry, RealServer, Service as Written,
+    TunnelChecksum, TunnelKind, VirtualServer, VirtualServerGroup,
 };
 use net_types::Family;
 use netlink_wire::ipvs::{
@@ -34,8 +34,18 @@ pub fn entries(
     live: &Live,
     mark: Option<(u32, &[Family])>,
 ) -> Vec<Entry> {
+    let keys = keys(server, group, mark).into_iter();
+    keys.map(|key| entry(server, key, live)).collect()
+}
+
+/// The services that a virtual server stands for; the arguments as for [`entries`].
+pub fn keys(
+    server: &VirtualServer,
+    group: Option<&VirtualServerGroup>,
+    mark: Option<(u32, &[Family])>,
+) -> Vec<ServiceKey> {
     let mut found = Vec::new();
-    let mut add = |key| found.push(entry(server, key, live));
+    let mut add = |key| found.push(key);
     match (&server.service, mark) {
         (Written::Address(address), _) => {
             if let Some(protocol) = server.protocol {
@@ -107,12 +117,7 @@ fn entry(server: &VirtualServer, key: ServiceKey, live: &Live) -> Entry {
     let mut destinations: Vec<Destination> = Vec::with_capacity(server.real_servers.len());
     for (real, weight) in servers {
         let Some(weight) = *weight else { continue };
-        let to = Destination {
-            upper_threshold: real.upper_threshold,
-            lower_threshold: real.lower_threshold,
-            ..destination(server, key, real.addr, &real.forwarding, weight)
-        };
-        destinations.push(to);
+        destinations.push(real_destination(server, key, real, weight));
     }
     if let (Some(sorry), Some(weight)) = (&server.sorry_server, live.sorry_server) {
         let to = destination(server, key, sorry.addr, &sorry.forwarding, weight);
@@ -125,6 +130,20 @@ fn entry(server: &VirtualServer, key: ServiceKey, live: &Live) -> Entry {
     Entry {
         service: Rc::new(service(server, key)),
         destinations,
+    }
+}
+
+/// A real server in a service.
+pub fn real_destination(
+    server: &VirtualServer,
+    key: ServiceKey,
+    real: &RealServer,
+    weight: u32,
+) -> Destination {
+    Destination {
+        upper_threshold: real.upper_threshold,
+        lower_threshold: real.lower_threshold,
+        ..destination(server, key, real.addr, &real.forwarding, weight)
     }
 }
 
@@ -148,6 +167,12 @@ fn service(server: &VirtualServer, key: ServiceKey) -> Service {
     }
 }
 
+#[cfg(test)]
+std::thread_local! {
+    /// How many destinations this thread has made: the steps that a change costs.
+    pub(in crate::check) static MADE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Only masquerading can change a port; a mark has none.
 fn destination(
     server: &VirtualServer,
@@ -156,6 +181,8 @@ fn destination(
     forwarding: &Forwarding,
     weight: u32,
 ) -> Destination {
+    #[cfg(test)]
+    MADE.set(MADE.get() + 1);
     let way = way(forwarding, &server.forwarding);
     let port = match (way, key) {
         (Way::Masquerading, _) => address.port(),

@@ -296,10 +296,9 @@ impl Probes {
         &self.tls_problem
     }
 
-    /// Begins a run of a checker; one that is under way is forgotten. Its verdict comes later, if only at the next
+    /// Begins a run of a checker that has none under way. Its verdict comes later, if only at the next
     /// [`Self::handle_timeout`].
     pub fn start(&mut self, now: Instant, id: CheckerId, spec: &CheckSpec<'_>) {
-        self.stop(id);
         if self.ended.is_empty() {
             self.ended_at = now;
         }
@@ -402,19 +401,14 @@ impl Probes {
         (z >> 40) as u16
     }
 
-    /// Ends a run without a verdict, and forgets what is kept between the runs of that checker. A script is told to end; its
-    /// end is told to nobody.
-    pub fn cancel(&mut self, id: CheckerId) {
-        self.stop(id);
-        self.kept.remove(&id);
-    }
-
-    fn stop(&mut self, id: CheckerId) {
-        self.ended.retain(|(ended, _)| *ended != id);
-        if let Some(running) = self.running.remove(&id) {
-            self.deadlines.clear(id, running.deadline);
-        }
-        self.scripts.forget(|token| *token == id, Signal::TERM);
+    /// Ends all runs without a verdict, and forgets what is kept between the runs of all checkers. Scripts are told to end;
+    /// their end is told to nobody.
+    pub fn cancel_all(&mut self) {
+        self.ended.clear();
+        self.running.clear();
+        self.deadlines = Deadlines::default();
+        self.kept.clear();
+        self.scripts.forget(|_| true, Signal::TERM);
     }
 
     /// How many are under way.

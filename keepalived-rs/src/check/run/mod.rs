@@ -12,6 +12,7 @@
 mod places;
 mod reload;
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -210,13 +211,15 @@ fn probe_context(model: &Model) -> ProbeContext {
 
 fn configure_files(files: &mut Files, model: &Model, reload: bool, umask: u32) {
     let written = &model.vrrp.track_files;
+    let servers = model.lvs.virtual_servers.iter();
+    let checks = servers
+        .flat_map(|vs| &vs.real_servers)
+        .flat_map(|rs| &rs.track_files);
+    let names: BTreeSet<&str> = checks.map(|c| &*c.file.value).collect();
     let used = |n: usize| {
-        let name = written.get(n).map(|f| &*f.name.value);
-        let servers = model.lvs.virtual_servers.iter();
-        let mut checks = servers
-            .flat_map(|vs| &vs.real_servers)
-            .flat_map(|rs| &rs.track_files);
-        checks.any(|c| Some(&*c.file.value) == name)
+        written
+            .get(n)
+            .is_some_and(|f| names.contains(&*f.name.value))
     };
     files.configure(written, used, reload, umask);
 }
@@ -568,17 +571,11 @@ impl Child<'_> {
             return;
         }
         let now = monotonic_now();
-        self.give_up_probes();
+        self.probes.cancel_all();
         self.probes.end_scripts(Signal::TERM, now + STOP_PATIENCE);
         self.notifier.stopping(now);
         let keep = self.context.options.dont_release_ipvs;
         self.feed(now, Input::Shutdown { keep });
-    }
-
-    fn give_up_probes(&mut self) {
-        for id in 0..number(self.engine.checkers()) {
-            self.probes.cancel(CheckerId(id));
-        }
     }
 
     /// The exit status, when nothing is left to do or to wait for.

@@ -49,7 +49,7 @@ impl Child<'_> {
         }
         self.tables
             .start_daemons(&model.global, Some(&self.model.global));
-        self.give_up_probes();
+        self.probes.cancel_all();
         self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
         let before = &self.model.lvs;
         if model.lvs.ssl != before.ssl || model.lvs.uses_ssl != before.uses_ssl {

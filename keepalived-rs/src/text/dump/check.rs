@@ -256,7 +256,7 @@ fn virtual_server(out: &mut String, id: VsId, vs: &VirtualServer, lvs: &LvsModel
         Service::Address(a) => line!(out, " VS VIP = {}, VPORT = {}", a.ip(), a.port()),
     }
     if let Some(host) = &vs.virtualhost {
-        line!(out, "   VirtualHost = {}", &**host);
+        line!(out, "   VirtualHost = {}", host.value);
     }
     if let Some(name) = &vs.snmp_name {
         line!(out, "   SNMP name = '{name}'");
@@ -321,8 +321,8 @@ fn virtual_server(out: &mut String, id: VsId, vs: &VirtualServer, lvs: &LvsModel
         vs.quorum,
         vs.hysteresis
     );
-    script(out, vs.quorum_up.as_ref(), "Quorum", "up");
-    script(out, vs.quorum_down.as_ref(), "Quorum", "down");
+    script(out, vs.quorum_up.as_deref(), "Quorum", "up");
+    script(out, vs.quorum_down.as_deref(), "Quorum", "down");
     if vs.ha_suspend {
         line!(out, "   Using HA suspend");
     }
@@ -378,10 +378,10 @@ fn real_server(out: &mut String, rs: &RealServer, now: &Real) {
     times(out, &rs.times);
     let inhibit = on(rs.inhibit.unwrap_or(false));
     line!(out, "   Inhibit on failure is {inhibit}");
-    script(out, rs.notify_up.as_ref(), "RS", "up");
-    script(out, rs.notify_down.as_ref(), "RS", "down");
+    script(out, rs.notify_up.as_deref(), "RS", "up");
+    script(out, rs.notify_down.as_deref(), "RS", "down");
     if let Some(host) = &rs.virtualhost {
-        line!(out, "    VirtualHost = '{}'", &**host);
+        line!(out, "    VirtualHost = '{}'", host.value);
     }
     if let Some(name) = &rs.snmp_name {
         line!(out, "   SNMP name = {name}");
@@ -486,7 +486,7 @@ fn one_checker(
             line!(out, "     Bind to = {}", pair(ip, port));
         }
         if let Some(device) = &connection.bind_if {
-            line!(out, "     Bind i/f = {}", &**device);
+            line!(out, "     Bind i/f = {}", device.value);
         }
         if connection.fwmark > 0 {
             line!(out, "     Mark = {}", connection.fwmark);

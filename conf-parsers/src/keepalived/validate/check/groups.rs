@@ -1,5 +1,7 @@
 //! Virtual servers that stand for a group: the group must exist and fit.
 
+use std::collections::BTreeMap;
+
 use net_types::Family;
 
 use crate::keepalived::engine::Ctx;
@@ -9,14 +11,14 @@ use crate::keepalived::model::lvs::{Service, VirtualServer, VirtualServerGroup};
 /// the servers of each group.
 pub(super) fn link(
     ctx: &mut Ctx<'_>,
-    groups: &[VirtualServerGroup],
+    groups: &BTreeMap<&str, &VirtualServerGroup>,
     servers: &mut Vec<VirtualServer>,
 ) {
     servers.retain_mut(|vs| {
         let Some(name) = vs.group_name().map(str::to_owned) else {
             return true;
         };
-        match groups.iter().find(|g| *g.name.value == *name) {
+        match groups.get(&*name) {
             Some(group) => fits(ctx, group, vs),
             None => {
                 ctx.log(format!(
@@ -26,14 +28,13 @@ pub(super) fn link(
             }
         }
     });
-    for group in groups {
-        let mut next: u16 = 0;
-        for vs in servers.iter_mut() {
-            if let Service::Group { name, member } = &mut vs.service {
-                if *name.value == *group.name.value {
-                    *member = next;
-                    next = next.wrapping_add(1);
-                }
+    let mut next: BTreeMap<&str, u16> = BTreeMap::new();
+    for vs in servers.iter_mut() {
+        if let Service::Group { name, member } = &mut vs.service {
+            if let Some((name, _)) = groups.get_key_value(&*name.value) {
+                let next = next.entry(name).or_default();
+                *member = *next;
+                *next = next.wrapping_add(1);
             }
         }
     }

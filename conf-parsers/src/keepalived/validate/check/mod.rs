@@ -6,6 +6,8 @@ mod groups;
 mod ports;
 mod scripts;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::diag::Class;
 use crate::keepalived::engine::{Ctx, Flow};
 use crate::keepalived::model::lvs::{
@@ -19,11 +21,10 @@ const DEFAULT_SCHEDULER: &str = "wlc";
 /// All checks, in the original's order.
 pub fn after(ctx: &mut Ctx<'_>) -> Flow {
     let mut lvs = std::mem::take(&mut ctx.model.lvs);
-    groups::link(ctx, &lvs.groups, &mut lvs.virtual_servers);
+    let groups = by_name(&lvs.groups);
+    groups::link(ctx, &groups, &mut lvs.virtual_servers);
     for vs in &mut lvs.virtual_servers {
-        let group = vs
-            .group_name()
-            .and_then(|name| lvs.groups.iter().find(|g| *g.name.value == *name));
+        let group = vs.group_name().and_then(|name| groups.get(name)).copied();
         service(ctx, vs, group);
         lvs.uses_ha_suspend |= vs.ha_suspend;
         servers(ctx, vs);
@@ -35,6 +36,15 @@ pub fn after(ctx: &mut Ctx<'_>) -> Flow {
     }
     ctx.model.lvs = lvs;
     Ok(())
+}
+
+/// The groups by name; the first counts.
+fn by_name(groups: &[VirtualServerGroup]) -> BTreeMap<&str, &VirtualServerGroup> {
+    let mut found = BTreeMap::new();
+    for group in groups {
+        found.entry(&*group.name.value).or_insert(group);
+    }
+    found
 }
 
 fn complain(ctx: &mut Ctx<'_>, text: String) {
@@ -130,9 +140,10 @@ fn zero_port(ctx: &mut Ctx<'_>, vs: &mut VirtualServer) {
 /// Real servers, sorry server, quorum.
 fn servers(ctx: &mut Ctx<'_>, vs: &mut VirtualServer) {
     let mut kept: Vec<RealServer> = Vec::with_capacity(vs.real_servers.len());
+    let mut addresses = BTreeSet::new();
     let mut weight_sum: u32 = 0;
     for mut rs in std::mem::take(&mut vs.real_servers) {
-        if kept.iter().any(|before| before.addr == rs.addr) {
+        if !addresses.insert(rs.addr) {
             complain(
                 ctx,
                 format!(

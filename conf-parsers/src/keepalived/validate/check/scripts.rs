@@ -3,6 +3,7 @@
 use crate::keepalived::engine::Ctx;
 use crate::keepalived::model::check::CheckKind;
 use crate::keepalived::model::lvs::VirtualServer;
+use crate::keepalived::model::script::Script;
 use crate::keepalived::script::Verdict;
 
 /// Checks every script; those that must not run are dropped, with their checker if it is one.
@@ -34,16 +35,23 @@ pub(super) fn check(ctx: &mut Ctx<'_>, servers: &mut [VirtualServer]) {
     }
     for vs in servers {
         all = all
-            .with(ctx.check_script(&mut vs.quorum_up))
-            .with(ctx.check_script(&mut vs.quorum_down));
+            .with(boxed(ctx, &mut vs.quorum_up))
+            .with(boxed(ctx, &mut vs.quorum_down));
         for rs in &mut vs.real_servers {
             all = all
-                .with(ctx.check_script(&mut rs.notify_up))
-                .with(ctx.check_script(&mut rs.notify_down));
+                .with(boxed(ctx, &mut rs.notify_up))
+                .with(boxed(ctx, &mut rs.notify_down));
         }
     }
     all = all
         .with(ctx.check_global_script(|global| &mut global.notify_fifo.script))
         .with(ctx.check_global_script(|global| &mut global.lvs_notify_fifo.script));
     ctx.report_script_security(all, "check scripts");
+}
+
+fn boxed(ctx: &mut Ctx<'_>, script: &mut Option<Box<Script>>) -> Verdict {
+    let mut checked = script.take().map(|script| *script);
+    let verdict = ctx.check_script(&mut checked);
+    *script = checked.map(Box::new);
+    verdict
 }
