@@ -1,13 +1,23 @@
-//! The checker process with a kernel that has IPVS (User Mode Linux): what it puts into the tables while servers come and go, and
-//! that a reload without a change writes nothing.
+//! The checker process with a kernel that has IPVS (User Mode Linux): what it puts into the tables while servers come and go, that
+//! a reload without a change writes nothing, and that many reloads leave nothing behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use linux_io::genl_sock::Genl;
+use netlink_wire::Messages;
+use netlink_wire::framing::F_REQUEST;
+use netlink_wire::ipvs::FAMILY_NAME;
+use nix::sys::socket::sockopt::RcvBufForce;
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
+};
 use testkit::uml;
 
 const VIP: &str = "10.81.0.100";
@@ -82,6 +92,28 @@ impl Director {
             assert!(Instant::now() < end, "not {what}\n{shown}\n{log}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The checker process.
+    fn checker(&self) -> String {
+        let pid = self.process.id();
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let children = fs::read_to_string(path).unwrap();
+        children.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// A number of the checker process from one of its files in /proc.
+    fn figure(&self, file: &str, name: &str) -> u64 {
+        let path = format!("/proc/{}/{file}", self.checker());
+        let text = fs::read_to_string(path).unwrap();
+        let line = text.lines().find(|l| l.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Open descriptors of the checker process.
+    fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.checker());
+        fs::read_dir(path).unwrap().count()
     }
 
     fn reload(&self, conf: &str) {
@@ -174,4 +206,189 @@ fn uml_servers_come_and_go() {
     // Without omega nobody is told.
     assert_eq!(director.read("notes").lines().count(), 5);
     drop((first, second));
+}
+
+/// All netlink messages of the guest.
+struct Wire {
+    socket: OwnedFd,
+    family: u16,
+}
+
+impl Wire {
+    fn listen() -> Self {
+        run("ip link add wire type nlmon");
+        run("ip link set wire up");
+        let socket = socket(
+            AddressFamily::Packet,
+            SockType::Raw,
+            SockFlag::SOCK_NONBLOCK,
+            SockProtocol::EthAll,
+        );
+        let socket = socket.unwrap();
+        setsockopt(&socket, RcvBufForce, &(32 << 20)).unwrap();
+        let family = Genl::open(FAMILY_NAME, None).unwrap().family();
+        let wire = Self { socket, family };
+        let _before = wire.writes();
+        wire
+    }
+
+    /// Requests to change the tables since the last time, by their command.
+    fn writes(&self) -> BTreeMap<u8, usize> {
+        const ETHERNET_NETLINK: u16 = 824;
+        // linux/ip_vs.h: IPVS_CMD_GET_{SERVICE,DEST,DAEMON,CONFIG,INFO} only read.
+        const READS: [u8; 5] = [4, 8, 11, 13, 15];
+        let mut found = BTreeMap::new();
+        let mut buffer = vec![0; 1 << 18];
+        while let Ok((length, from)) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut buffer) {
+            if from.is_none_or(|from| from.hatype() != ETHERNET_NETLINK) {
+                continue;
+            }
+            for message in Messages::new(&buffer[..length]) {
+                let request = message.header.flags & F_REQUEST != 0;
+                let command = message.body.first().copied().unwrap_or(0);
+                if message.header.kind == self.family && request && !READS.contains(&command) {
+                    *found.entry(command).or_default() += 1;
+                }
+            }
+        }
+        found
+    }
+}
+
+const NEW_SERVICE: u8 = 1;
+const NEW_DEST: u8 = 5;
+const SET_DEST: u8 = 6;
+const DEL_DEST: u8 = 7;
+
+/// 20 virtual servers with 50 real ones each, and a group of 10 addresses with 5. `extra`: of the first virtual server.
+fn large(changed: usize, extra: &str) -> String {
+    let mut text = String::from("virtual_server_group many {\n 10.83.0.1-10 80\n}\n");
+    let mut count = 0;
+    let mut server = |name: &str, reals: usize, extra: &str| {
+        let mut block =
+            format!("virtual_server {name} {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n{extra}");
+        for _ in 0..reals {
+            let (high, low) = (count / 200, count % 200 + 1);
+            let weight = if count < changed { 3 } else { 2 };
+            count += 1;
+            block += &format!(
+                "real_server 10.84.{high}.{low} 80 {{\n weight {weight}\n TCP_CHECK {{\n warmup 6000\n }}\n }}\n"
+            );
+        }
+        block + "}\n"
+    };
+    for n in 0..20 {
+        let extra = if n == 0 { extra } else { "" };
+        text += &server(&format!("10.83.1.{n} 80"), 50, extra);
+    }
+    text + &server("group many", 5, "")
+}
+
+#[test]
+fn uml_what_is_written_is_what_has_changed() {
+    let modules = [uml::IPVS, &["nlmon"]].concat();
+    if !uml::inside("uml_what_is_written_is_what_has_changed", &modules) {
+        return;
+    }
+    let wire = Wire::listen();
+    let mut director = Director::start(&large(0, ""));
+    director.says("Startup complete", 1);
+    let all = BTreeMap::from([(NEW_SERVICE, 20 + 10), (NEW_DEST, 20 * 50 + 10 * 5)]);
+    assert_eq!(wire.writes(), all);
+    // All of them are looked after by one thread.
+    assert_eq!(director.figure("status", "Threads:"), 1);
+
+    director.reload(&large(0, ""));
+    assert_eq!(wire.writes(), BTreeMap::new());
+    director.reload(&large(10, ""));
+    assert_eq!(wire.writes(), BTreeMap::from([(SET_DEST, 10)]));
+    let more = "real_server 10.85.0.1 80 {\n }\n";
+    director.reload(&large(10, more));
+    assert_eq!(wire.writes(), BTreeMap::from([(NEW_DEST, 1)]));
+    director.reload(&large(10, ""));
+    assert_eq!(wire.writes(), BTreeMap::from([(DEL_DEST, 1)]));
+
+    // What a daemon that was killed has left is taken over.
+    run(&format!(
+        "kill -STOP {} {}",
+        director.process.id(),
+        director.checker()
+    ));
+    let checker = director.checker();
+    run(&format!("kill -KILL {} {checker}", director.process.id()));
+    assert!(!director.process.wait().unwrap().success());
+    let mut director = Director::start(&large(10, ""));
+    director.says("Startup complete", 1);
+    let held = run("ipvsadm -Sn");
+    assert_eq!(held.lines().count(), 30 + 20 * 50 + 10 * 5);
+    assert_eq!(held.matches("-w 3").count(), 10);
+    run(&format!("kill -TERM {}", director.process.id()));
+    assert!(director.process.wait().unwrap().success());
+    assert_eq!(run("ipvsadm -Sn"), "");
+}
+
+/// Real servers that come, go and change, with checks of all kinds of fate under way.
+fn changing(round: u64) -> String {
+    let mut text = String::new();
+    for vs in 0..4 {
+        text += &format!(
+            "virtual_server 10.83.1.{vs} 80 {{\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n"
+        );
+        for rs in 0..10 {
+            let dice = (round + 1)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(vs * 10 + rs)
+                % 5;
+            if dice == 0 {
+                continue;
+            }
+            // 8001 accepts and says nothing, on 8002 nobody listens.
+            let port = 8001 + rs % 2;
+            let check = if rs % 3 == 0 {
+                "HTTP_GET {\n url {\n path /\n }\n connect_timeout 3\n warmup 0\n }"
+            } else {
+                "TCP_CHECK {\n connect_timeout 3\n warmup 0\n }"
+            };
+            text += &format!(
+                "real_server 127.1.{vs}.{} {port} {{\n weight {dice}\n inhibit_on_failure\n {check}\n }}\n",
+                rs + 1
+            );
+        }
+        text += "}\n";
+    }
+    text
+}
+
+#[test]
+fn uml_many_reloads_leave_nothing_behind() {
+    if !uml::inside("uml_many_reloads_leave_nothing_behind", uml::IPVS) {
+        return;
+    }
+    let reloads: u64 = std::env::var("RELOADS").map_or(200, |n| n.parse().unwrap());
+    let _silent = TcpListener::bind("0.0.0.0:8001").unwrap();
+    let director = Director::start(&changing(0));
+    director.says("Startup complete", 1);
+    let mut measured = vec![];
+    for n in 1..=reloads {
+        director.reload(&changing(n));
+        if n % 25 == 0 {
+            // Checks begin a second after a reload, not before.
+            std::thread::sleep(Duration::from_millis(1_200));
+        }
+        if n == reloads / 5 || n == reloads {
+            // Compared with the same configuration in force, before its first checks begin.
+            director.reload(&changing(0));
+            measured.push((
+                director.figure("smaps_rollup", "Pss_Anon:"),
+                director.descriptors(),
+            ));
+        }
+    }
+    let [(warm, open), (end, open_at_end)] = measured[..] else {
+        panic!("{measured:?}")
+    };
+    assert_eq!(open_at_end, open);
+    let grown = end.saturating_sub(warm);
+    assert!(grown <= 192, "{warm} kB have grown by {grown} kB");
+    assert_eq!(director.figure("status", "Threads:"), 1);
 }
