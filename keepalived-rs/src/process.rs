@@ -53,6 +53,28 @@ pub fn say_too_much_time(kind: Kind) {
     );
 }
 
+/// Lets the process have that many descriptors.
+pub fn raise_open_files(wanted: usize, detail: bool) {
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+    // RLIM_INFINITY as a number.
+    let pair = |limit: Limit| {
+        let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        format!("{}:{}", number(limit.soft), number(limit.hard))
+    };
+    match sched::raise_open_files(wanted) {
+        Ok(Some(limit)) if detail => {
+            log!(Priority::Info, "Set open file limit to {}.", pair(limit));
+        }
+        Ok(_) => {}
+        Err((limit, e)) => log!(
+            Priority::Info,
+            "Failed to set open file limit to {} failed - errno {}",
+            pair(limit),
+            e.raw_os_error().unwrap_or(0)
+        ),
+    }
+}
+
 /// The scheduling of one process, as configured and as raised since.
 #[derive(Debug, Default)]
 pub struct Scheduling {

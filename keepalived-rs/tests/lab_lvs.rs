@@ -364,7 +364,7 @@ fn uml_many_reloads_leave_nothing_behind() {
     if !uml::inside("uml_many_reloads_leave_nothing_behind", uml::IPVS) {
         return;
     }
-    let reloads: u64 = std::env::var("RELOADS").map_or(200, |n| n.parse().unwrap());
+    let reloads: u64 = std::env::var("RELOADS").map_or(100, |n| n.parse().unwrap());
     let _silent = TcpListener::bind("0.0.0.0:8001").unwrap();
     let director = Director::start(&changing(0));
     director.says("Startup complete", 1);

@@ -12,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 
 use linux_io::process::{Exit, Pid};
+use linux_io::sched::{self, Resource};
 use linux_io::signal::{Signal, killpg};
 use linux_io::spawn::{Credentials, Program};
 use linux_io::users;
@@ -94,6 +95,11 @@ impl Command {
         program.argv = argv;
         program.without = NOT_FOR_SCRIPTS;
         program.parent_death = Some(Signal::TERM);
+        // What the daemon needs for itself is not theirs.
+        let limit = sched::inherited_open_files();
+        program
+            .limits
+            .extend(limit.map(|l| (Resource::OpenFiles, l)));
         // Only the superuser may set groups and priorities; for anybody else they are what they are.
         if users::euid() == 0 {
             program.reset_priority = true;

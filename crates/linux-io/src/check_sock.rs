@@ -66,9 +66,7 @@ impl Refused {
 impl Target<'_> {
     fn open(&self, kind: Type, protocol: Protocol) -> Result<Socket, Refused> {
         let domain = Domain::for_address(self.to);
-        let socket = Socket::new(domain, kind, Some(protocol)).map_err(Refused::Socket)?;
-        socket.set_nonblocking(true).map_err(Refused::Socket)?;
-        Ok(socket)
+        Socket::new(domain, kind.nonblocking(), Some(protocol)).map_err(Refused::Socket)
     }
 
     fn prepare(&self, socket: &Socket, device: bool) -> Result<(), Refused> {

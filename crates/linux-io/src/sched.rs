@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the scheduler calls are C interfaces")]
 
 use std::io;
+use std::sync::OnceLock;
 
 use crate::syscall::{check, check_long};
 
@@ -171,9 +172,62 @@ pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
     check(unsafe { libc::setrlimit(resource!(resource), &raw) }).map(drop)
 }
 
+/// The limit of open files that this process was born with, once it has raised it.
+static INHERITED_OPEN_FILES: OnceLock<Limit> = OnceLock::new();
+
+/// Lets this process have `wanted` descriptors. The limit is never below the inherited one; one that was raised before is lowered
+/// again as far as that allows. `Some`: the limit that is set now; `None`: nothing had to be changed.
+///
+/// # Errors
+/// The limit that was refused, and why: only the superuser raises the hard limit.
+pub fn raise_open_files(wanted: u64) -> Result<Option<Limit>, (Limit, io::Error)> {
+    let unknown = Limit {
+        soft: Some(wanted),
+        hard: Some(wanted),
+    };
+    let now = limit(Resource::OpenFiles).map_err(|e| (unknown, e))?;
+    let inherited = INHERITED_OPEN_FILES.get().copied().unwrap_or(now);
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
+    if enough(inherited.soft) && now.soft == inherited.soft {
+        return Ok(None);
+    }
+    let at_least = |limit: Option<u64>| limit.map(|limit| limit.max(wanted));
+    let raised = Limit {
+        soft: at_least(inherited.soft),
+        hard: at_least(inherited.hard),
+    };
+    set_limit(Resource::OpenFiles, raised).map_err(|e| (raised, e))?;
+    let _first = INHERITED_OPEN_FILES.set(inherited);
+    Ok(Some(raised))
+}
+
+/// The limit of open files that programs get which this process starts, if its own is another.
+pub fn inherited_open_files() -> Option<Limit> {
+    INHERITED_OPEN_FILES.get().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn open_files_are_raised_and_lowered_again() {
+        let before = limit(Resource::OpenFiles).unwrap();
+        let Some((soft, hard)) = before.soft.zip(before.hard) else {
+            return;
+        };
+        if soft == hard {
+            eprintln!("SKIPPED: the limit is as high as it goes");
+            return;
+        }
+        assert_eq!(raise_open_files(soft).unwrap(), None);
+        let raised = raise_open_files(soft + 1).unwrap().unwrap();
+        assert_eq!((raised.soft, raised.hard), (Some(soft + 1), Some(hard)));
+        assert_eq!(limit(Resource::OpenFiles).unwrap(), raised);
+        assert_eq!(inherited_open_files(), Some(before));
+        assert_eq!(raise_open_files(1).unwrap(), Some(before));
+        assert_eq!(raise_open_files(1).unwrap(), None);
+    }
 
     #[test]
     fn limits_are_read_and_lowered() {

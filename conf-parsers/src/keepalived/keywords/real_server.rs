@@ -182,7 +182,11 @@ fn alpha(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
 
 fn smtp_alert(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     match optional_bool(ctx, line, "Invalid real_server smtp_alert parameter") {
-        Some(on) => set(ctx, |rs: &mut RealServer| rs.smtp_alert = Some(on)),
+        Some(on) => {
+            let lines = &mut ctx.model.lvs.smtp_alert_lines;
+            *lines = lines.saturating_add(1);
+            set(ctx, |rs: &mut RealServer| rs.smtp_alert = Some(on))
+        }
         None => Ok(()),
     }
 }

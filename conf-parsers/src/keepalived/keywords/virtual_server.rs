@@ -312,7 +312,11 @@ fn protocol(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
 
 fn smtp_alert(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     match optional_bool(ctx, line, "Invalid virtual_server smtp_alert parameter") {
-        Some(on) => set(ctx, |vs: &mut VirtualServer| vs.smtp_alert = Some(on)),
+        Some(on) => {
+            let lines = &mut ctx.model.lvs.smtp_alert_lines;
+            *lines = lines.saturating_add(1);
+            set(ctx, |vs: &mut VirtualServer| vs.smtp_alert = Some(on))
+        }
         None => Ok(()),
     }
 }

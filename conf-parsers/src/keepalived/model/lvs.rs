@@ -487,4 +487,6 @@ pub struct LvsModel {
     pub uses_ha_suspend: bool,
     /// Set when an `SSL_GET` was read: an SSL context is needed.
     pub uses_ssl: bool,
+    /// Lines `smtp_alert` of virtual and real servers, whatever they say: each may have a mail under way.
+    pub smtp_alert_lines: u32,
 }

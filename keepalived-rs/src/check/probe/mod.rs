@@ -439,8 +439,14 @@ impl Probes {
             if !more {
                 break;
             }
+            let mut left = matches!(asked, Ok(true));
             for token in &tokens {
-                self.advance(now, CheckerId(*token), Event::Ready);
+                left |= self.advance(now, CheckerId(*token), Event::Ready);
+            }
+            // All that were ready have ended, as most of many do: what comes from now on is news to whoever waits.
+            if !left {
+                more = false;
+                break;
             }
         }
         self.tokens = tokens;
@@ -539,13 +545,14 @@ impl Probes {
         }
     }
 
-    fn advance(&mut self, now: Instant, id: CheckerId, event: Event) {
+    /// Whether it goes on.
+    fn advance(&mut self, now: Instant, id: CheckerId, event: Event) -> bool {
         let Some(running) = self.running.get_mut(&id) else {
-            return;
+            return true;
         };
         let mut notices = Vec::new();
         let deadline = running.deadline;
-        match running.run.step(now, deadline, event, &mut notices) {
+        let goes_on = match running.run.step(now, deadline, event, &mut notices) {
             Step::Wait(waits, next) => {
                 if waits != running.waits && self.set.change(&running.run.fd(), id.0, waits).is_ok()
                 {
@@ -555,6 +562,7 @@ impl Probes {
                     self.deadlines.set(id, Some(deadline), next);
                     running.deadline = next;
                 }
+                true
             }
             Step::End(verdict) => {
                 self.deadlines.clear(id, deadline);
@@ -565,9 +573,11 @@ impl Probes {
                     }
                 }
                 self.ended.push((id, verdict));
+                false
             }
-        }
+        };
         self.tell(id, notices);
+        goes_on
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         return Ok(EXIT_FATAL);
     }
     tables.start_daemons(&model.global, None);
+    process::raise_open_files(descriptors(&model), detail);
     let mut notifier = Notifier::new(&model.global, detail);
     notifier.open_fifos(&model.global, now);
     let mut files = Files::new();
@@ -207,6 +208,21 @@ fn probe_context(model: &Model) -> ProbeContext {
         ssl: model.lvs.ssl.clone(),
         seed: seed(),
     }
+}
+
+/// How many descriptors the process may need at once: what it always has, and one for each checker and each mail.
+fn descriptors(model: &Model) -> usize {
+    /// The original's numbers: its own ones, and spare ones.
+    const ALWAYS: usize = 17 + 10;
+    let servers = model.lvs.virtual_servers.iter();
+    let checkers = servers
+        .flat_map(|vs| &vs.real_servers)
+        .flat_map(|rs| &rs.checkers);
+    let with_socket =
+        |kind: &CheckKind| !matches!(kind, CheckKind::Misc { .. } | CheckKind::Bfd { .. });
+    let sockets = checkers.filter(|c| with_socket(&c.kind)).count();
+    let mails = usize::try_from(model.lvs.smtp_alert_lines).unwrap_or(0);
+    ALWAYS + sockets + mails
 }
 
 fn configure_files(files: &mut Files, model: &Model, reload: bool, umask: u32) {

@@ -9,7 +9,9 @@ use linux_io::signal::Signal;
 use linux_io::timer::monotonic_now;
 use linux_io::watch::Watch;
 
-use super::{Child, STOP_PATIENCE, configure_files, probe_context, say_tls_problem, values};
+use super::{
+    Child, STOP_PATIENCE, configure_files, descriptors, probe_context, say_tls_problem, values,
+};
 use crate::check::lower::lower;
 use crate::check::probe::Probes;
 use crate::child::Kind;
@@ -49,6 +51,7 @@ impl Child<'_> {
         }
         self.tables
             .start_daemons(&model.global, Some(&self.model.global));
+        process::raise_open_files(descriptors(&model), self.detail);
         self.probes.cancel_all();
         self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
         let before = &self.model.lvs;
