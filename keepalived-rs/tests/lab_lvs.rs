@@ -272,7 +272,7 @@ fn large(changed: usize, extra: &str) -> String {
             let weight = if count < changed { 3 } else { 2 };
             count += 1;
             block += &format!(
-                "real_server 10.84.{high}.{low} 80 {{\n weight {weight}\n TCP_CHECK {{\n warmup 6000\n }}\n }}\n"
+                "real_server 10.84.{high}.{low} 80 {{\n weight {weight}\n TCP_CHECK {{\n warmup 100000000\n }}\n }}\n"
             );
         }
         block + "}\n"
@@ -364,14 +364,14 @@ fn uml_many_reloads_leave_nothing_behind() {
     if !uml::inside("uml_many_reloads_leave_nothing_behind", uml::IPVS) {
         return;
     }
-    let reloads: u64 = std::env::var("RELOADS").map_or(100, |n| n.parse().unwrap());
+    let reloads: u64 = std::env::var("RELOADS").map_or(60, |n| n.parse().unwrap());
     let _silent = TcpListener::bind("0.0.0.0:8001").unwrap();
     let director = Director::start(&changing(0));
     director.says("Startup complete", 1);
     let mut measured = vec![];
     for n in 1..=reloads {
         director.reload(&changing(n));
-        if n % 25 == 0 {
+        if n % 20 == 0 {
             // Checks begin a second after a reload, not before.
             std::thread::sleep(Duration::from_millis(1_200));
         }
