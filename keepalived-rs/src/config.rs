@@ -63,6 +63,7 @@ fn features() -> Features {
         (Feature::Lvs, cfg!(feature = "lvs")),
         (Feature::Iptables, cfg!(feature = "iptables")),
         (Feature::Snmp, cfg!(feature = "snmp")),
+        (Feature::Dbus, cfg!(feature = "dbus")),
     ] {
         all = if built {
             all.with(feature)

@@ -13,6 +13,8 @@ pub mod check;
 pub mod child;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "dbus")]
+pub mod dbus;
 pub mod dump_name;
 #[cfg(feature = "lvs")]
 pub mod genhash;

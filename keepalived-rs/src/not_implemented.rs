@@ -20,13 +20,10 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     // It runs; the state of a VRRP instance is not followed.
     ("global_defs", "lvs_sync_daemon"),
     ("vrrp_instance", "lvs_sync_daemon_interface"),
-    // SNMP and D-Bus.
+    // SNMP.
     ("global_defs", "enable_snmp_checker"),
     ("global_defs", "snmp_vs_stats_update_interval"),
     ("global_defs", "snmp_rs_stats_update_interval"),
-    ("global_defs", "enable_dbus"),
-    ("global_defs", "dbus_service_name"),
-    ("global_defs", "dbus_no_interface_name"),
     // The rest.
 ];
 
@@ -160,11 +157,6 @@ mod tests {
         starts.iter().any(|s| keyword.starts_with(s)) || words.contains(&keyword)
     }
 
-    /// D-Bus is not built yet.
-    fn is_of_management(keyword: &str) -> bool {
-        keyword.starts_with("dbus_") || keyword == "enable_dbus"
-    }
-
     #[test]
     fn every_keyword_of_virtual_routers_has_its_effect() {
         let list = include_str!("../../testdata/keywords/keepalived.tsv");
@@ -177,7 +169,7 @@ mod tests {
         };
         let mut walked = 0;
         for (path, keyword) in rows.filter(|(block, _)| ours(block)) {
-            if is_of_load_balancing(keyword) || is_of_management(keyword) {
+            if is_of_load_balancing(keyword) {
                 continue;
             }
             walked += 1;

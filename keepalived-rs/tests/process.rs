@@ -180,6 +180,22 @@ fn what_is_answered_at_once() {
 }
 
 #[test]
+fn keywords_of_what_is_not_built_are_unknown() {
+    for (word, built) in [
+        ("enable_dbus", cfg!(feature = "dbus")),
+        ("dbus_service_name a.b", cfg!(feature = "dbus")),
+        ("dbus_no_interface_name x", cfg!(feature = "dbus")),
+        ("enable_snmp_vrrp", cfg!(feature = "snmp")),
+    ] {
+        let place = Place::new("built", &format!("global_defs {{\n {word}\n}}\n"));
+        let (_, _, err) = text(&place.command(&["-t"]).output().unwrap());
+        let keyword = word.split(' ').next().unwrap();
+        let told = format!("Unknown keyword '{keyword}'");
+        assert_eq!(err.contains(&told), !built, "{word}: {err}");
+    }
+}
+
+#[test]
 fn configuration_test() {
     let place = Place::new("test", "bogus_word\n");
     let (status, out, err) = text(&place.command(&["-t"]).output().unwrap());
@@ -347,9 +363,19 @@ fn the_new_configuration_is_tested_first() {
 
 #[test]
 fn what_has_no_effect_is_told() {
-    let place = Place::new("told", "global_defs {\n enable_dbus\n}\n");
+    use keepalived_rs::not_implemented::{KEYWORDS, sentence};
+    // There may be none.
+    let global = KEYWORDS.iter().filter(|(block, _)| *block == "global_defs");
+    let mut words: Vec<&str> = global.map(|(_, keyword)| *keyword).collect();
+    // As they are told.
+    words.sort_unstable();
+    let lines: String = words.iter().map(|w| format!(" {w} 1\n")).collect();
+    let text = format!("global_defs {{\n{lines}}}\n");
+    let place = Place::new("told", &text);
     let mut daemon = place.start(&[]);
-    daemon.until("WARNING - enable_dbus in global_defs: not implemented yet");
+    for word in words {
+        daemon.until(&sentence("global_defs", word));
+    }
     daemon.until("has no configuration to run");
     daemon.signal("TERM");
     assert_eq!(daemon.end().0, Some(0));

@@ -33,6 +33,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("snmpd", "snmpd"),
     ("snmpwalk", "snmp"),
     ("snmptrapd", "snmptrapd"),
+    // A bus, who asks on it and who listens to it.
+    ("dbus-daemon", "dbus-daemon"),
+    ("dbus-send", "dbus-bin"),
+    ("dbus-monitor", "dbus-bin"),
     ("dnsmasq", "dnsmasq-base"),
     ("aiosmtpd", "python3-aiosmtpd"),
     // What the features `tls` and `regex` are linked with.

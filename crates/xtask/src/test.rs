@@ -6,9 +6,9 @@ use testkit::sut::ORIGINAL_ROOT;
 use crate::steps::{Steps, cargo, run as run_command};
 use crate::{Result, install, layers, size, target_dir};
 
-const CHECKS: &str = "-p keepalived-rs --features tls,regex --lib probe";
-const CHECKS_BESIDE: &str =
-    "-p keepalived-rs --features tls,regex --test ref_checkers --test ref_genhash";
+/// One set of features for both, so that it is built once.
+const CHECKS: &str = "-p keepalived-rs --features tls,regex,dbus --lib -- probe dbus every_keyword";
+const CHECKS_BESIDE: &str = "-p keepalived-rs --features tls,regex,dbus --test ref_checkers --test ref_genhash --test ref_dbus";
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
@@ -65,7 +65,7 @@ fn all(steps: &mut Steps) -> Result<()> {
         let words = "test -p keepalived-rs --locked --features iptables --test lab_iptables";
         run_command(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
     })?;
-    steps.step("checks with TLS and regular expressions", || {
+    steps.step("checks with TLS and regular expressions, D-Bus", || {
         for what in [
             "-p linux-io --features tls,regex --lib regex",
             CHECKS,

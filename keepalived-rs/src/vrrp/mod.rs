@@ -11,11 +11,13 @@
 //! garp     gratuitous ARP, unsolicited NA        notify    scripts and FIFOs; alerts: mail
 //! firewall packets from and to addresses that are not accepted
 //! dump     what the dump files show of the present
-//! snmp     what SNMP shows and changes
+//! snmp     what SNMP shows and changes            dbus      what D-Bus shows and does
 //! track    scripts that run periodically, numbers in files, processes, BFD sessions
 //! ```
 
 pub mod alerts;
+#[cfg(feature = "dbus")]
+mod dbus;
 mod dump;
 pub mod firewall;
 pub mod garp;

@@ -15,6 +15,8 @@ struct Package {
     folder: &'static str,
     daemon: &'static str,
     version: &'static str,
+    /// What the distribution's build has beyond our defaults.
+    features: &'static [&'static str],
     /// Further files: from below the daemon's folder, to below the root.
     files: &'static [(&'static str, &'static str)],
     /// Directories that are the administrator's.
@@ -26,13 +28,28 @@ const PACKAGES: &[Package] = &[
         folder: "keepalived-rs",
         daemon: "keepalived",
         version: "2.4.3",
-        files: &[],
+        features: &["keepalived-rs/dbus"],
+        files: &[
+            (
+                "debian/org.keepalived.Vrrp1.conf",
+                "usr/share/dbus-1/system.d/org.keepalived.Vrrp1.conf",
+            ),
+            (
+                "debian/org.keepalived.Vrrp1.Vrrp.xml",
+                "usr/share/dbus-1/interfaces/org.keepalived.Vrrp1.Vrrp.xml",
+            ),
+            (
+                "debian/org.keepalived.Vrrp1.Instance.xml",
+                "usr/share/dbus-1/interfaces/org.keepalived.Vrrp1.Instance.xml",
+            ),
+        ],
         directories: &["etc/keepalived"],
     },
     Package {
         folder: "conntrackd-rs",
         daemon: "conntrackd",
         version: "1.4.9",
+        features: &[],
         files: &[(
             "debian/conntrackd.conf",
             "usr/share/conntrackd/conntrackd.conf",
@@ -46,6 +63,9 @@ pub(crate) fn build() -> Result<Vec<PathBuf>> {
     let mut build = cargo(&["build", "--release", "--quiet", "--locked"]);
     for package in PACKAGES {
         build.args(["-p", package.folder]);
+        for feature in package.features {
+            build.args(["--features", feature]);
+        }
     }
     run_command(&mut build)?;
     let packages: Result<Vec<_>> = PACKAGES.iter().map(pack).collect();

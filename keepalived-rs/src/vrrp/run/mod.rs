@@ -14,6 +14,8 @@
 //! to no instance; [`mod@buffers`] sizes.
 
 mod buffers;
+#[cfg(feature = "dbus")]
+mod dbus;
 mod events;
 mod firewall;
 mod outputs;
@@ -147,6 +149,8 @@ struct Child<'a> {
     scheduling: Scheduling,
     #[cfg(feature = "snmp")]
     snmp: snmp::Snmp,
+    #[cfg(feature = "dbus")]
+    dbus: dbus::DBus,
     /// Dumps in `config_save_dir` so far.
     saved: u32,
 }
@@ -206,6 +210,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         scheduling,
         #[cfg(feature = "snmp")]
         snmp: snmp::Snmp::default(),
+        #[cfg(feature = "dbus")]
+        dbus: dbus::DBus::default(),
         saved: 0,
     };
     child.remote_configure(now);

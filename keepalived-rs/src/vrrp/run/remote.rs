@@ -12,12 +12,16 @@ use super::Child;
 impl Child<'_> {
     /// Whether one of them may have something; if not, the task is woken when one has.
     #[cfg_attr(
-        not(feature = "snmp"),
+        not(any(feature = "snmp", feature = "dbus")),
         expect(unused_variables, clippy::unused_self, reason = "nobody is built")
     )]
     pub(super) fn remote_ready(&self, cx: &mut Context<'_>) -> bool {
         #[cfg(feature = "snmp")]
         if self.snmp.poll_ready(cx) {
+            return true;
+        }
+        #[cfg(feature = "dbus")]
+        if self.dbus.poll_ready(cx) {
             return true;
         }
         false
@@ -27,32 +31,43 @@ impl Child<'_> {
     pub(super) fn remote_requests(&mut self) {
         #[cfg(feature = "snmp")]
         self.snmp_requests();
+        #[cfg(feature = "dbus")]
+        self.dbus_requests();
     }
 
     /// When one of them has something to do.
     #[cfg_attr(
-        not(feature = "snmp"),
+        not(any(feature = "snmp", feature = "dbus")),
         expect(clippy::unused_self, reason = "nobody is built")
     )]
     pub(super) fn remote_timeout(&self) -> Option<Instant> {
         #[cfg(feature = "snmp")]
-        if let Some(at) = self.snmp.next_timeout() {
-            return Some(at);
+        let snmp = self.snmp.next_timeout();
+        #[cfg(not(feature = "snmp"))]
+        let snmp: Option<Instant> = None;
+        #[cfg(feature = "dbus")]
+        let dbus = self.dbus.next_timeout();
+        #[cfg(not(feature = "dbus"))]
+        let dbus: Option<Instant> = None;
+        match (snmp, dbus) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
         }
-        None
     }
 
     /// It is `now`.
     #[cfg_attr(
-        not(feature = "snmp"),
+        not(any(feature = "snmp", feature = "dbus")),
         expect(unused_variables, reason = "nobody is built")
     )]
     pub(super) fn remote_handle_timeout(&mut self, now: Instant) {
         #[cfg(feature = "snmp")]
         self.snmp.handle_timeout(now);
+        #[cfg(feature = "dbus")]
+        self.dbus.handle_timeout(now);
     }
 
-    /// A configuration is in force: start, go on or end.
+    /// A configuration is in force: start, go on or end. D-Bus does so when its objects are known.
     #[cfg_attr(
         not(feature = "snmp"),
         expect(unused_variables, reason = "nobody is built")
@@ -67,14 +82,18 @@ impl Child<'_> {
     pub(super) fn remote_learn(&mut self) {
         #[cfg(feature = "snmp")]
         self.snmp.learn(&self.model);
+        #[cfg(feature = "dbus")]
+        self.dbus_learn();
     }
 
     /// Tells them what scripts are told.
     #[cfg_attr(
         not(feature = "snmp"),
-        expect(unused_variables, reason = "nobody is built")
+        expect(unused_variables, reason = "only SNMP looks at the time")
     )]
     pub(super) fn remote_notify(&mut self, now: Instant, event: &Notify) {
+        #[cfg(feature = "dbus")]
+        self.dbus_notify(event);
         #[cfg(feature = "snmp")]
         self.snmp_notify(now, event);
     }
@@ -99,5 +118,7 @@ impl Child<'_> {
     pub(super) fn remote_close(&mut self) {
         #[cfg(feature = "snmp")]
         self.snmp.close();
+        #[cfg(feature = "dbus")]
+        self.dbus.close();
     }
 }
