@@ -17,9 +17,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     // Health checkers: with the feature `tls` it has its effect.
     #[cfg(not(feature = "tls"))]
     ("", "SSL"),
-    // It runs; the state of a VRRP instance is not followed.
-    ("global_defs", "lvs_sync_daemon"),
-    ("vrrp_instance", "lvs_sync_daemon_interface"),
     // SNMP.
     ("global_defs", "enable_snmp_checker"),
     ("global_defs", "snmp_vs_stats_update_interval"),

@@ -48,6 +48,19 @@ impl Session {
     /// # Errors
     /// When the server can not listen or the client can not connect.
     pub fn open(client: &Node, server: &Node, to: SocketAddr) -> Result<Self> {
+        Self::through(client, to, server, to)
+    }
+
+    /// The same, with a client that connects to `service`, which somebody in between leads to the server at `to`.
+    ///
+    /// # Errors
+    /// As with [`Self::open`].
+    pub fn through(
+        client: &Node,
+        service: SocketAddr,
+        server: &Node,
+        to: SocketAddr,
+    ) -> Result<Self> {
         let state = Arc::new(Mutex::new(State {
             echoes: 0,
             last: Instant::now(),
@@ -62,13 +75,13 @@ impl Session {
             .map_err(|e| format!("server at {to}: {e}"))?;
         let shared = Arc::clone(&state);
         client
-            .call(move || connect(to, shared))?
-            .map_err(|e| format!("client to {to}: {e}"))?;
+            .call(move || connect(service, shared))?
+            .map_err(|e| format!("client to {service}: {e}"))?;
         let session = Self { state };
         let end = Instant::now() + Duration::from_secs(5);
         while session.report().echoes == 0 {
             if Instant::now() > end {
-                return Err(format!("no line came back from {to} in 5 s"));
+                return Err(format!("no line came back from {service} in 5 s"));
             }
             std::thread::sleep(PACE);
         }

@@ -376,6 +376,9 @@ pub struct Instance {
     pub notify_deleted: bool,
     /// `notify_priority_changes`.
     pub notify_priority_changes: bool,
+    /// The load balancer's synchronisation daemon follows this instance (`lvs_sync_daemon`): its turns are told as
+    /// [`crate::Output::ConnectionSync`].
+    pub leads_connection_sync: bool,
     /// The configuration cannot work (reason already logged): the instance stays in FAULT.
     pub config_error: bool,
     /// Another instance has the same VRID and family on the same lower interface, as was seen when ours came: the instance

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use crate::config::{GroupId, IfId, InstanceId, Object};
 use crate::notice::Notice;
 use crate::reasons::Refusal;
+use crate::status::State;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub enum Output {
     },
     /// Tell scripts, FIFO, SNMP, D-Bus and mail.
     Notify(Notify),
+    /// The load balancer's synchronisation daemon has to follow [`crate::config::Instance::leads_connection_sync`].
+    ConnectionSync(ConnectionSync),
     /// Tell SNMP of a packet that was refused; only with [`crate::config::Global::tell_refusals`].
     Refused {
         /// Whose packet it would have been.
@@ -84,6 +87,36 @@ pub struct Transmit {
     pub multicast: bool,
     /// The priority in the advert.
     pub priority: u8,
+}
+
+/// What the kernel's daemon that tells other directors of connections has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionSync {
+    /// Start in this role. After a reload one may run already: keep it if it is as it should be.
+    Begin(SyncRole),
+    /// Stop the one of the other role and start this.
+    Become(SyncRole),
+    /// Stop the one of this role: the end.
+    End(SyncRole),
+}
+
+/// Role of a synchronisation daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncRole {
+    /// Tells others of its connections.
+    Master,
+    /// Listens.
+    Backup,
+}
+
+impl SyncRole {
+    /// The role of an instance in `state`: whoever is not MASTER listens.
+    pub(crate) const fn of(state: State) -> Self {
+        match state {
+            State::Master => Self::Master,
+            State::Init | State::Backup | State::Fault | State::Stop => Self::Backup,
+        }
+    }
 }
 
 /// Whom a notification is about and what it says.

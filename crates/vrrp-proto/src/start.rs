@@ -7,7 +7,7 @@ use net_types::{Duration, Family, Instant};
 use crate::config::{InstanceId, TrackSource, TrackerKind, TrackerState, Wanted};
 use crate::facts::file_effect;
 use crate::notice::{InstanceNotice, Notice};
-use crate::output::{Notify, NotifyState, Output};
+use crate::output::{ConnectionSync, Notify, NotifyState, Output, SyncRole};
 use crate::reasons::MasterReason;
 use crate::reload::Before;
 use crate::router::Router;
@@ -201,16 +201,19 @@ impl Router {
             && may_master
             && !waiting
         {
+            let role = SyncRole::of(live.state);
             if !live.reload_master {
                 live.reasons.next = MasterReason::Preempted;
                 live.state = State::Backup;
                 live.down_time = Duration::from_micros(1);
             }
+            self.connection_sync(id, ConnectionSync::Begin(role));
             return;
         }
         // `state MASTER` without being owner changes nothing: a whole master-down time passes (observed with 2.3.3).
         live.down_time = live.master_down(config);
         live.reasons.next = MasterReason::NoResponse;
+        self.connection_sync(id, ConnectionSync::Begin(SyncRole::Backup));
         self.drop_leftovers(now, id, reload);
         let live = &mut self.live[i];
         let up = !live.faulty && target != State::Fault && !waiting;
@@ -251,6 +254,10 @@ impl Router {
 
     /// SIGTERM: masters say good-bye and let go, everybody is told, and that was it.
     pub(crate) fn shutdown(&mut self, now: Instant) {
+        for id in self.ids() {
+            let role = SyncRole::of(self.live[id.index()].state);
+            self.connection_sync(id, ConnectionSync::End(role));
+        }
         if !self.config.global.keep_on_exit {
             for id in self.ids() {
                 if self.live[id.index()].state == State::Master {

@@ -16,6 +16,7 @@ use net_types::Instant;
 use crate::config::{InstanceId, Version};
 use crate::instance::Rogue;
 use crate::notice::{InstanceNotice, Notice};
+use crate::output::{ConnectionSync, Output, SyncRole};
 use crate::reasons::MasterReason;
 use crate::router::{Router, next_period};
 use crate::status::State;
@@ -144,12 +145,16 @@ impl Router {
                 .set(Timer::Extra(id), now + garp.delay + garp.extra_interval);
         }
         self.notify(id, State::Master.notify());
+        self.connection_sync(id, ConnectionSync::Become(SyncRole::Master));
         self.live[i].last_transition = Some(now);
     }
 
     /// From MASTER to what is wanted (BACKUP or FAULT). `advert`: with priority 0.
     pub(crate) fn leave_master(&mut self, now: Instant, id: InstanceId, advert: bool) {
         let i = id.index();
+        if self.live[i].holding {
+            self.connection_sync(id, ConnectionSync::Become(SyncRole::Backup));
+        }
         self.live[i].logged = 0;
         let target = if self.live[i].wanted == State::Fault {
             State::Fault
@@ -173,6 +178,13 @@ impl Router {
         live.rogue = Rogue::None;
         self.timers.clear(Timer::Rogue(id));
         self.arm(now, id);
+    }
+
+    /// Tells what the synchronisation daemon has to do, if it follows this instance.
+    pub(crate) fn connection_sync(&mut self, id: InstanceId, what: ConnectionSync) {
+        if self.config.instances[id.index()].leads_connection_sync {
+            self.queue.push_back(Output::ConnectionSync(what));
+        }
     }
 
     /// From INIT, BACKUP or FAULT to what is wanted.

@@ -107,6 +107,9 @@ impl Tables {
     /// # Errors
     /// Without the kernel's module there is no load balancing; it is logged.
     pub(super) fn open(&mut self, global: &Global, lvs: &LvsModel, reload: bool) -> io::Result<()> {
+        if !lvs.virtual_servers.is_empty() || !self.applied.is_empty() {
+            Ipvs::say_opening(reload);
+        }
         if self.ipvs.is_none() && !lvs.virtual_servers.is_empty() {
             let buffer = global.lvs_netlink_cmd;
             let buffer = (buffer.size > 0).then_some(ReceiveBuffer {

@@ -269,6 +269,7 @@ impl Lowering<'_> {
             tracks,
             notify_deleted: i.notify_deleted,
             notify_priority_changes: i.notify_priority_changes == Some(true),
+            leads_connection_sync: global.lvs_sync_daemon.leader() == Some(&*i.name.value),
             config_error: i.config_faults > 0,
             duplicate_vrid: false,
         })

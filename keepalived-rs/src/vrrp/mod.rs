@@ -12,6 +12,7 @@
 //! firewall packets from and to addresses that are not accepted
 //! dump     what the dump files show of the present
 //! snmp     what SNMP shows and changes            dbus      what D-Bus shows and does
+//! sync_daemon  the load balancer's daemon that follows an instance
 //! track    scripts that run periodically, numbers in files, processes, BFD sessions
 //! ```
 
@@ -32,6 +33,8 @@ mod run;
 #[cfg(feature = "snmp")]
 mod snmp;
 pub mod sockets;
+#[cfg(feature = "lvs")]
+mod sync_daemon;
 pub(crate) mod track;
 pub mod vmac;
 

@@ -96,6 +96,8 @@ pub struct LvsSyncDaemon {
     pub interface: Option<String>,
     /// VRRP instance that decides about master and backup.
     pub instance: Option<String>,
+    /// VRRP instance with `lvs_sync_daemon_interface`, which decides then. Its VRID does not become the sync id.
+    pub by_instance: Option<String>,
     /// Sync id; none = the instance's VRID.
     pub sync_id: Option<u32>,
     /// Largest message.
@@ -106,6 +108,14 @@ pub struct LvsSyncDaemon {
     pub ttl: Option<u8>,
     /// Multicast group.
     pub group: Option<std::net::IpAddr>,
+}
+
+impl LvsSyncDaemon {
+    /// The VRRP instance that decides about master and backup. `None`: there is no daemon, or both roles run.
+    pub fn leader(&self) -> Option<&str> {
+        self.interface.as_ref()?;
+        self.instance.as_deref().or(self.by_instance.as_deref())
+    }
 }
 
 /// What remains in IPVS at stop.

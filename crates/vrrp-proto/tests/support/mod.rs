@@ -91,6 +91,7 @@ pub fn instance(name: &str, vrid: u8, priority: u8) -> Instance {
         tracks: vec![],
         notify_deleted: false,
         notify_priority_changes: false,
+        leads_connection_sync: false,
         config_error: false,
         duplicate_vrid: false,
     }
@@ -207,6 +208,7 @@ pub fn shape(out: &[Output]) -> Vec<String> {
                 Output::Notice(Notice::GroupSync(_, s)) => format!("sync {}", s.word()),
                 Output::Notice(_) | Output::OpenAnnouncers { .. } => return None,
                 Output::Reconfigured => "reconfigured".into(),
+                Output::ConnectionSync(what) => format!("connections {what:?}"),
                 Output::Refused { id, why, .. } => format!("refused {} {why:?}", id.0),
                 Output::Done => "done".into(),
             })

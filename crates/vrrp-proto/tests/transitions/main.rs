@@ -8,6 +8,7 @@
 
 mod announcements;
 mod authentication;
+mod connections;
 mod groups;
 mod packets;
 mod reload;

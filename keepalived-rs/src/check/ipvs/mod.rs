@@ -78,6 +78,12 @@ impl Ipvs {
         })
     }
 
+    /// Says that the way is being opened, at the start or after a reload.
+    pub fn say_opening(again: bool) {
+        let begin = if again { "Rei" } else { "I" };
+        log!(Priority::Debug, "{begin}nitializing ipvs");
+    }
+
     /// Carries changes out, in order. What is refused is logged, and put right where others have meddled: what is already there
     /// is changed to what it should be, what is gone is made again. The places of the changes that failed for good.
     pub fn apply(&mut self, changes: &[Change]) -> Vec<usize> {

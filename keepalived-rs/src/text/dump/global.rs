@@ -227,7 +227,7 @@ fn lvs(out: &mut String, g: &Global, default_interface: Option<&str>) {
     );
     let d = &g.lvs_sync_daemon;
     if let Some(interface) = &d.interface {
-        if let Some(name) = &d.instance {
+        if let Some(name) = d.leader() {
             line!(out, " LVS syncd vrrp name = {name}");
         }
         line!(out, " LVS syncd interface = {interface}");

@@ -51,8 +51,12 @@ use super::lower::Static;
 use super::notify::Notifier;
 use super::objects::Objects;
 use super::sockets::Sockets;
+#[cfg(feature = "lvs")]
+use super::sync_daemon::SyncDaemon;
 use super::track::Tracking;
 use super::vmac::Vmacs;
+#[cfg(feature = "lvs")]
+use crate::child::life::EXIT_FATAL;
 use crate::child::{Context, Kind, life};
 use crate::host::System;
 use crate::process::Scheduling;
@@ -147,6 +151,8 @@ struct Child<'a> {
     firewall: Firewall,
     igmp: LocalIgmp,
     scheduling: Scheduling,
+    #[cfg(feature = "lvs")]
+    sync_daemon: SyncDaemon,
     #[cfg(feature = "snmp")]
     snmp: snmp::Snmp,
     #[cfg(feature = "dbus")]
@@ -163,6 +169,12 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         Ok(model) => model,
         Err(status) => return Ok(status),
     };
+    #[cfg(feature = "lvs")]
+    let mut sync_daemon = SyncDaemon::default();
+    #[cfg(feature = "lvs")]
+    if sync_daemon.configure(&model.global, false).is_err() {
+        return Ok(EXIT_FATAL);
+    }
     let mut tracking = Tracking::new();
     let mut vmacs = Vmacs::new(context.options.log_detail > 0);
     let mut polling = Polling::default();
@@ -208,6 +220,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         firewall,
         igmp: LocalIgmp::new(disable_igmp),
         scheduling,
+        #[cfg(feature = "lvs")]
+        sync_daemon,
         #[cfg(feature = "snmp")]
         snmp: snmp::Snmp::default(),
         #[cfg(feature = "dbus")]

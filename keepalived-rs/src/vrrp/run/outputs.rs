@@ -213,6 +213,11 @@ impl Child<'_> {
                 }
                 self.remote_notify(now, &event);
             }
+            #[cfg(feature = "lvs")]
+            Output::ConnectionSync(what) => self.sync_daemon.follow(what),
+            // Without load balancing no instance leads such a daemon.
+            #[cfg(not(feature = "lvs"))]
+            Output::ConnectionSync(_) => {}
             Output::Refused { id, from, why } => self.remote_refused(now, id, from, why),
             Output::Notice(notice) => self.say(&notice),
             Output::Reconfigured => {

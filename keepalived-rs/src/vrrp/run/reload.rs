@@ -113,6 +113,12 @@ impl Child<'_> {
                 return;
             }
         };
+        #[cfg(feature = "lvs")]
+        if self.sync_daemon.configure(&model.global, true).is_err() {
+            self.done = Some(EXIT_FATAL);
+            self.shut_down();
+            return;
+        }
         self.freeze_lanes();
         let (config, statics) = match prepare(
             &model,

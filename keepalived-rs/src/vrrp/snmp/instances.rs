@@ -106,7 +106,7 @@ pub(super) fn instances(tree: &mut Tree, view: &View<'_>) {
         sync_daemon: daemon
             .interface
             .as_deref()
-            .filter(|_| daemon.instance.as_deref() == Some(&**written.name)),
+            .filter(|_| daemon.leader() == Some(&**written.name)),
     });
     tree.table(
         &keepalived(&[2, 3, 1]),

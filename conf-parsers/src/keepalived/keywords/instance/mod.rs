@@ -94,7 +94,7 @@ pub(super) static BLOCK: Block = Block {
         kw_quoted("notify_master_rx_lower_pri", notify::master_rx_lower_pri),
         kw("smtp_alert", notify::smtp_alert),
         kw("notify_priority_changes", notify::priority_changes),
-        kw("lvs_sync_daemon_interface", network::lvs_sync),
+        kw("lvs_sync_daemon_interface", network::lvs_sync).only_with(Feature::Lvs),
         kw("garp_master_delay", garp::delay),
         kw("garp_master_refresh", garp::refresh),
         kw("garp_master_repeat", garp::repeat),

@@ -400,6 +400,6 @@ pub(super) fn lvs_sync(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     let name = get(ctx, |i| i.name.to_string());
     let daemon = &mut ctx.model.global.lvs_sync_daemon;
     daemon.interface = Some(word.to_owned());
-    daemon.instance = name;
+    daemon.by_instance = name;
     Ok(())
 }
