@@ -12,7 +12,6 @@ pub(crate) const IDENT: &str = "conntrack-tools";
 
 /// From the first moment lines go to the console.
 pub fn to_console() {
-    log::init();
     log::set_console(Some(Console {
         stream: Stream::BySeverity,
         layout: Layout::CtimePidSeverity,

@@ -4,7 +4,6 @@
 use std::io;
 
 use conf_parsers::keepalived::{Lines, model};
-use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::pidfile::PidFile;
 use daemon_rt::script::Scripts;
@@ -138,7 +137,6 @@ fn begin(program: &str, words: &[String], options: &Options) -> (CorePattern, Ve
     let _ = daemon_rt::signals::ignore(&[Signal::PIPE]);
     let umask = options.umask.unwrap_or(child::DEFAULT_UMASK);
     process::umask(umask);
-    log::init();
     child::open_logs(options, None, &Surnames::default(), umask);
     install_panic_hook();
     info!("Starting {VERSION}");

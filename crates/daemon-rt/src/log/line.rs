@@ -1,9 +1,8 @@
-//! What a line looks like, and how text is taken out of an event.
+//! What a line looks like.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use linux_io::local_time::LocalTime;
-use tracing::field::{Field, Visit};
 
 use super::Priority;
 
@@ -82,47 +81,6 @@ fn cut(text: &str, max: usize) -> &str {
         end -= 1;
     }
     text.get(..end).unwrap_or(text)
-}
-
-/// Priority and text as they were found in an event.
-#[derive(Default)]
-pub(super) struct Taken {
-    pub(super) priority: Option<u64>,
-    pub(super) text: String,
-}
-
-impl Visit for Taken {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "prio" {
-            self.priority = Some(value);
-        } else {
-            self.record_debug(field, &value);
-        }
-    }
-
-    /// No line has a fraction: to write them would bring 12 kB of code.
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.record_debug(field, &(value as i64));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.text.push_str(value);
-        } else {
-            self.record_debug(field, &value);
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let name = field.name();
-        let _ = if name == "message" {
-            write!(self.text, "{value:?}")
-        } else if self.text.is_empty() {
-            write!(self.text, "{name}={value:?}")
-        } else {
-            write!(self.text, " {name}={value:?}")
-        };
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! Log lines to syslog, console and file, with all eight syslog severities.
 //!
-//! One call, [`log`] (or the [`log!`](crate::log!) macro), makes one `tracing` event that carries the
-//! syslog priority as a field; three layers of a `tracing` registry deliver it. `tracing`'s own five
-//! levels cannot tell LOG_NOTICE from LOG_INFO, which operators' syslog rules do. Events that come
-//! from plain `tracing` macros are delivered too, by level: error → LOG_ERR, warn → LOG_WARNING,
-//! info → LOG_INFO; debug and trace events are not enabled at all unless they come from [`log`].
+//! One call, [`log`] (or the [`log!`](crate::log!) macro), makes the text once and hands it to each sink. There is no event
+//! library between: the usual one has five levels, which cannot tell LOG_NOTICE from LOG_INFO as operators' syslog rules do,
+//! made the text once a sink, and took 20 kB of a router's flash.
 //!
 //! ```text
-//! log(Priority, format_args!) ─▶ tracing event ─┬▶ syslog   /dev/log datagram, <pri>date ident[pid]: text
-//!                                               ├▶ console  stderr/stdout, one of `Layout`
-//!                                               └▶ file     O_APPEND, one of `Layout`
+//! log(Priority, format_args!) ─▶ text ─┬▶ syslog   /dev/log datagram, <pri>date ident[pid]: text
+//!                                      ├▶ console  stderr/stdout, one of `Layout`
+//!                                      └▶ file     O_APPEND, one of `Layout`
 //! ```
 //!
 //! The sinks are process-wide and can be exchanged at any time: a forked child sets its own ident
@@ -24,18 +22,10 @@ pub mod syslog;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Context, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
-
 pub use console::{Console, Stream};
 pub use file::LogFile;
 pub use line::Layout;
 pub use syslog::{Facility, Syslog};
-
-/// Target of the events made by [`log`].
-pub const TARGET: &str = "daemon";
 
 /// Syslog severity, most urgent first; the numbers are those of syslog(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,29 +54,6 @@ impl Priority {
     pub const fn number(self) -> u8 {
         self as u8
     }
-
-    fn from_number(n: u64) -> Option<Self> {
-        Some(match n {
-            0 => Self::Emerg,
-            1 => Self::Alert,
-            2 => Self::Crit,
-            3 => Self::Err,
-            4 => Self::Warning,
-            5 => Self::Notice,
-            6 => Self::Info,
-            7 => Self::Debug,
-            _ => return None,
-        })
-    }
-
-    fn from_level(level: Level) -> Self {
-        match level {
-            Level::ERROR => Self::Err,
-            Level::WARN => Self::Warning,
-            Level::INFO => Self::Info,
-            _ => Self::Debug,
-        }
-    }
 }
 
 static SYSLOG: Mutex<Option<Syslog>> = Mutex::new(None);
@@ -96,16 +63,6 @@ static FILE: Mutex<Option<(LogFile, Layout)>> = Mutex::new(None);
 /// A sink is plain data between two lines, so a panic while it was held leaves nothing half done.
 fn hold<T>(sink: &'static Mutex<T>) -> MutexGuard<'static, T> {
     sink.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Installs the layers; without any sink set, every line goes nowhere. Call once, at the very start,
-/// before anything is logged. Later calls change nothing and return `false`.
-pub fn init() -> bool {
-    let subscriber = tracing_subscriber::registry()
-        .with(Deliver(to_syslog))
-        .with(Deliver(to_console))
-        .with(Deliver(to_file));
-    tracing::subscriber::set_global_default(subscriber).is_ok()
 }
 
 /// Where syslog lines go from now on; `None` stops them.
@@ -136,19 +93,16 @@ pub fn to_syslog_only(priority: Priority, facility: Option<Facility>, text: &str
     }
 }
 
-/// Logs one line. A trailing newline is not wanted; newlines inside are delivered as they are.
+/// Logs one line. A trailing newline is not wanted; newlines inside are delivered as they are. Without any sink set it goes
+/// nowhere.
 pub fn log(priority: Priority, text: fmt::Arguments<'_>) {
-    // An event's level is fixed at compile time, so each level needs its own call site.
-    let prio = u64::from(priority.number());
-    match priority {
-        Priority::Emerg | Priority::Alert | Priority::Crit | Priority::Err => {
-            tracing::event!(target: TARGET, Level::ERROR, prio, "{text}");
-        }
-        Priority::Warning => tracing::event!(target: TARGET, Level::WARN, prio, "{text}"),
-        Priority::Notice | Priority::Info => {
-            tracing::event!(target: TARGET, Level::INFO, prio, "{text}");
-        }
-        Priority::Debug => tracing::event!(target: TARGET, Level::DEBUG, prio, "{text}"),
+    let text = fmt::format(text);
+    to_syslog_only(priority, None, &text);
+    if let Some(console) = hold(&CONSOLE).as_ref() {
+        console.write(priority, &text);
+    }
+    if let Some((file, layout)) = hold(&FILE).as_ref() {
+        file.write_all(layout.line(priority, &text).as_bytes());
     }
 }
 
@@ -160,44 +114,6 @@ macro_rules! log {
     };
 }
 
-/// The layer: takes an event apart and hands priority and text to one sink.
-struct Deliver(fn(Priority, &str));
-
-impl<S> Layer<S> for Deliver
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target() == TARGET || *metadata.level() <= Level::INFO
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut taken = line::Taken::default();
-        event.record(&mut taken);
-        let priority = taken
-            .priority
-            .and_then(Priority::from_number)
-            .unwrap_or_else(|| Priority::from_level(*event.metadata().level()));
-        (self.0)(priority, &taken.text);
-    }
-}
-
-fn to_syslog(priority: Priority, text: &str) {
-    to_syslog_only(priority, None, text);
-}
-
-fn to_console(priority: Priority, text: &str) {
-    if let Some(console) = hold(&CONSOLE).as_ref() {
-        console.write(priority, text);
-    }
-}
-
-fn to_file(priority: Priority, text: &str) {
-    if let Some((file, layout)) = hold(&FILE).as_ref() {
-        file.write_all(layout.line(priority, text).as_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,10 +121,7 @@ mod tests {
 
     // The sinks belong to the process, so everything about them is one test.
     #[test]
-    fn an_event_reaches_every_sink_with_its_priority() {
-        assert!(init());
-        assert!(!init(), "a second subscriber is refused");
-
+    fn a_line_reaches_every_sink_with_its_priority() {
         let dir = std::env::temp_dir().join(format!("daemon-rt-log-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let socket = dir.join("log");
@@ -238,9 +151,8 @@ mod tests {
         assert!(next().starts_with("<30>"));
         crate::log!(Priority::Debug, "three");
         assert!(next().starts_with("<31>"));
-        tracing::warn!("four");
+        crate::log!(Priority::Warning, "four");
         assert!(next().starts_with("<28>"));
-        tracing::debug!("never");
 
         // syslogd restarts: the old socket dies, a new one appears under the same name.
         drop(syslogd);
