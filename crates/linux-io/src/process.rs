@@ -20,11 +20,6 @@ impl Pid {
         if pid > 0 { Some(Self(pid)) } else { None }
     }
 
-    /// The number of a child started by the standard library.
-    pub fn of(child: &std::process::Child) -> Option<Self> {
-        i32::try_from(child.id()).ok().and_then(Self::new)
-    }
-
     /// The kernel's number.
     pub const fn get(self) -> i32 {
         self.0

@@ -5,20 +5,23 @@
     reason = "the steps between fork and exec are system calls"
 )]
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::env;
+use std::ffi::{CString, OsString, c_char};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
-use crate::process::Pid;
+use crate::process::{Exit, Pid, wait_for};
 use crate::sched::{Limit, Resource};
-use crate::signal::Signal;
+use crate::signal::{SigSet, Signal, set_mask};
+use crate::syscall::{check, own};
 
 /// What to run and as whom.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// File to execute; no shell, no search in PATH.
+    /// File to execute, without a shell. A name without a slash is looked for in PATH.
     pub path: PathBuf,
     /// Arguments, the first being the program's own name. Empty: the path is the name.
     pub argv: Vec<OsString>,
@@ -70,21 +73,61 @@ impl Program {
     /// The child leads its own process group (so that `killpg` reaches what it starts), has no signal blocked and SIGPIPE at
     /// its default. Collect it with [`crate::process::reap`]: the number is all that is kept.
     pub fn spawn(&self) -> io::Result<Pid> {
-        let mut command = Command::new(&self.path);
-        let mut argv = self.argv.iter();
-        command
-            .arg0(argv.next().map_or(self.path.as_os_str(), |a| a as &OsStr))
-            .args(argv);
-        for name in self.without {
-            command.env_remove(name);
+        self.start([None; 3])
+    }
+
+    /// Runs it to its end with `input` to read, and gives what it wrote to `captured`. Blocks.
+    pub fn run(&self, input: &[u8], captured: Option<Captured>) -> io::Result<Finished> {
+        let mut given = [None; 3];
+        let fed = (!input.is_empty()).then(pipe).transpose()?;
+        let heard = captured.map(|_| pipe()).transpose()?;
+        let [stdin, stdout, stderr] = &mut given;
+        *stdin = fed.as_ref().map(|(read, _)| read.as_fd());
+        let write = heard.as_ref().map(|(_, write)| write.as_fd());
+        match captured {
+            Some(Captured::Output) => *stdout = write,
+            Some(Captured::Errors) => *stderr = write,
+            None => {}
         }
-        command.envs(self.env.iter().map(|(k, v)| (k, v)));
-        command.stdin(Stdio::null()).process_group(0);
-        if !self.inherit_output {
-            command.stdout(Stdio::null()).stderr(Stdio::null());
+        let pid = self.start(given)?;
+        // Dropped here, our copies of the child's ends do not keep the pipes open.
+        if let Some(write) = fed.map(|(_, write)| write) {
+            // A program that ends early says why by itself.
+            let _ = File::from(write).write_all(input);
         }
+        let mut text = Vec::new();
+        if let Some(read) = heard.map(|(read, _)| read) {
+            File::from(read).read_to_end(&mut text)?;
+        }
+        let exit = wait_for(pid)?;
+        Ok(Finished { exit, text })
+    }
+
+    fn start(&self, given: [Option<BorrowedFd<'_>>; 3]) -> io::Result<Pid> {
+        // All memory is taken before the fork: the child may not allocate.
+        let path = CString::new(self.found()?.into_os_string().into_vec())?;
+        let argv = self.argv.iter().map(|word| CString::new(word.as_bytes()));
+        let mut argv = argv.collect::<Result<Vec<_>, _>>()?;
+        if argv.is_empty() {
+            argv.push(path.clone());
+        }
+        let env = self.environment()?;
+        let (argv, env) = (pointers(&argv), pointers(&env));
+        let null = above_stdio(File::options().read(true).write(true).open("/dev/null")?)?;
+        let mut stdio = given.map(|fd| Some(fd.map_or(null.as_raw_fd(), |fd| fd.as_raw_fd())));
+        if self.inherit_output {
+            for (fd, _) in stdio
+                .iter_mut()
+                .zip(given)
+                .skip(1)
+                .filter(|(_, g)| g.is_none())
+            {
+                *fd = None;
+            }
+        }
+        let (told, tell) = pipe()?;
         let steps = Steps {
-            // Collected here: the child may not allocate.
+            stdio,
             groups: self
                 .user
                 .as_ref()
@@ -92,27 +135,140 @@ impl Program {
             ids: self.user.as_ref().map(|u| (u.uid, u.gid)),
             parent_death: self.parent_death,
             reset_priority: self.reset_priority,
-            limits: self.limits.clone(),
+            limits: &self.limits,
         };
-        // SAFETY: `Steps::run` makes system calls only: no allocation, no lock, as the time between fork and exec demands.
-        unsafe { command.pre_exec(move || steps.run()) };
-        let child = command.spawn()?;
-        // A dropped `Child` is neither killed nor waited for.
-        Pid::of(&child).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+        // SAFETY: the child makes system calls only, allocates nothing and takes no lock, as a copy of a process that may have
+        // threads must; then it executes or ends.
+        let pid = check(unsafe { libc::fork() })?;
+        let Some(pid) = Pid::new(pid) else {
+            let error = steps.run().err().unwrap_or_else(|| {
+                // SAFETY: the strings end in NUL, the lists in a null pointer, and all live across the call, which returns
+                // only when it fails.
+                unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+                io::Error::last_os_error()
+            });
+            let number = error.raw_os_error().unwrap_or(libc::EINVAL).to_ne_bytes();
+            // SAFETY: the four bytes live across the call; `_exit` runs nothing of this process.
+            unsafe {
+                libc::write(tell.as_raw_fd(), number.as_ptr().cast(), number.len());
+                libc::_exit(1)
+            }
+        };
+        drop(tell);
+        let mut number = [0; 4];
+        // Nothing comes from a child that executes: its end of the pipe is closed.
+        match File::from(told).read_exact(&mut number) {
+            Ok(()) => {
+                wait_for(pid)?;
+                Err(io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
+            }
+            Err(_) => Ok(pid),
+        }
+    }
+
+    /// The file; of a name without a slash the first in PATH that may be executed.
+    fn found(&self) -> io::Result<PathBuf> {
+        if self.path.as_os_str().as_bytes().contains(&b'/') {
+            return Ok(self.path.clone());
+        }
+        let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+        env::split_paths(&path)
+            .map(|dir| dir.join(&self.path))
+            .find(|file| may_execute(file))
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+    }
+
+    /// `NAME=VALUE` of each variable.
+    fn environment(&self) -> io::Result<Vec<CString>> {
+        let own = env::vars_os().filter(|(name, _)| {
+            let is = |other: &str| name.as_bytes() == other.as_bytes();
+            let replaced = self.env.iter().any(|(more, _)| more == name);
+            !replaced && !self.without.iter().any(|without| is(without))
+        });
+        own.chain(self.env.iter().cloned())
+            .map(|(name, value)| {
+                let mut text = name.into_vec();
+                text.push(b'=');
+                text.extend_from_slice(value.as_bytes());
+                Ok(CString::new(text)?)
+            })
+            .collect()
     }
 }
 
-struct Steps {
+/// Which of its outputs [`Program::run`] gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Errors,
+}
+
+/// What [`Program::run`] leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it wrote to the output that was captured.
+    pub text: Vec<u8>,
+}
+
+/// The list of strings as C wants it: it ends with a null pointer. Of use as long as `strings` lives.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    let all = strings.iter().map(|s| s.as_ptr());
+    all.chain([std::ptr::null()]).collect()
+}
+
+/// A pipe that waits: (read end, write end), close-on-exec and above the standard descriptors.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the kernel writes two descriptors into the array.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    let [read, write] = ends;
+    let (read, write) = (own(read)?, own(write)?);
+    Ok((above_stdio(read)?, above_stdio(write)?))
+}
+
+/// The same file under a number that no standard descriptor has: those are exchanged in the child.
+fn above_stdio(fd: impl Into<OwnedFd>) -> io::Result<OwnedFd> {
+    let fd = fd.into();
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    // SAFETY: takes numbers and gives a new descriptor.
+    own(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) })
+}
+
+fn may_execute(file: &Path) -> bool {
+    let Ok(path) = CString::new(file.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: the string ends in NUL and lives across the call.
+    unsafe { libc::access(path.as_ptr(), libc::X_OK) == 0 }
+}
+
+/// What the child does before it executes.
+struct Steps<'a> {
+    stdio: [Option<RawFd>; 3],
     groups: Option<Vec<libc::gid_t>>,
     ids: Option<(u32, u32)>,
     parent_death: Option<Signal>,
     reset_priority: bool,
-    limits: Vec<(Resource, Limit)>,
+    limits: &'a [(Resource, Limit)],
 }
 
-impl Steps {
+impl Steps<'_> {
     fn run(&self) -> io::Result<()> {
-        // The standard library has emptied the signal mask and set SIGPIPE by now; ignored signals would pass exec.
+        for (target, fd) in (0..).zip(self.stdio) {
+            if let Some(fd) = fd {
+                // SAFETY: takes numbers; the copy is not closed by exec.
+                check(unsafe { libc::dup2(fd, target) })?;
+            }
+        }
+        crate::process::own_process_group()?;
+        set_mask(&SigSet::empty())?;
+        // Ignored signals would pass exec.
         for number in 1..=crate::signal::sigrtmax() {
             if let Some(signal) = Signal::new(number) {
                 // Fails for KILL, STOP and the C library's own, which can not be ignored either.
@@ -123,14 +279,12 @@ impl Steps {
             crate::sched::set_class(crate::sched::Class::Other, false)?;
             crate::sched::set_nice(0)?;
         }
-        for (resource, limit) in &self.limits {
+        for (resource, limit) in self.limits {
             crate::sched::set_limit(*resource, *limit)?;
         }
         if let Some(groups) = &self.groups {
             // SAFETY: the list is as long as stated and lives across the call.
-            let set = crate::syscall::check(unsafe {
-                libc::setgroups(groups.len() as _, groups.as_ptr())
-            });
+            let set = check(unsafe { libc::setgroups(groups.len() as _, groups.as_ptr()) });
             // SAFETY: both only read the process's numbers.
             let own = unsafe { (libc::geteuid(), libc::getegid()) };
             match set {
@@ -142,9 +296,9 @@ impl Steps {
         if let Some((uid, gid)) = self.ids {
             // Group first: afterwards the right to change it is gone.
             // SAFETY: both take a number.
-            crate::syscall::check(unsafe { libc::setgid(gid) })?;
+            check(unsafe { libc::setgid(gid) })?;
             // SAFETY: as above.
-            crate::syscall::check(unsafe { libc::setuid(uid) })?;
+            check(unsafe { libc::setuid(uid) })?;
         }
         // After the change of user, which clears it.
         crate::process::set_parent_death_signal(self.parent_death)
@@ -154,7 +308,6 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::{Exit, wait_for};
 
     fn shell(script: &str) -> Program {
         let mut program = Program::new("/bin/sh");
@@ -179,6 +332,32 @@ mod tests {
     fn a_missing_program_is_told_to_the_caller() {
         let error = Program::new("/no/such/program").spawn().unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+    }
+
+    #[test]
+    fn a_program_is_run_to_its_end() {
+        let mut cat = Program::new("cat");
+        let done = cat.run(b"a\nb\n", Some(Captured::Output)).unwrap();
+        assert_eq!((done.exit, &*done.text), (Exit::Code(0), &b"a\nb\n"[..]));
+        cat.argv = ["cat", "/no/such/file"].map(OsString::from).to_vec();
+        let done = cat.run(b"", Some(Captured::Errors)).unwrap();
+        assert_eq!(done.exit, Exit::Code(1));
+        assert!(
+            String::from_utf8(done.text)
+                .unwrap()
+                .contains("No such file")
+        );
+        assert_eq!(cat.run(b"", None).unwrap().text, b"");
+        let error = Program::new("no-such-program").run(b"", None).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+    }
+
+    #[test]
+    fn a_variable_is_taken_away_or_replaced() {
+        let mut program = shell("[ -n \"$HOME\" ] && exit 1; [ \"$PATH\" = /x ] && exit 9");
+        program.without = &["HOME"];
+        program.env.push(("PATH".into(), "/x".into()));
+        assert_eq!(wait_for(program.spawn().unwrap()).unwrap(), Exit::Code(9));
     }
 
     #[test]

@@ -18,13 +18,14 @@ pub mod wanted;
 pub(super) mod tests;
 
 use std::io;
-use std::process::{Command, Stdio};
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::genl_sock::Genl;
 use linux_io::netns;
+use linux_io::process::Exit;
 use linux_io::route_sock::ReceiveBuffer;
+use linux_io::spawn::Program;
 use netlink_wire::Batch;
 use netlink_wire::ipvs::{
     DestinationNow, FAMILY_NAME, Ipvs as Requests, ServiceKey, ServiceNow, Timeouts,
@@ -299,11 +300,8 @@ fn load(module: &str) -> bool {
         "" => "/sbin/modprobe",
         named => named,
     };
-    Command::new(program)
-        .args(["-s", "--", module])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    let mut load = Program::new(program);
+    load.argv = [program, "-s", "--", module].map(Into::into).to_vec();
+    load.run(b"", None)
+        .is_ok_and(|done| done.exit == Exit::Code(0))
 }

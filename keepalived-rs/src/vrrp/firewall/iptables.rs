@@ -6,15 +6,15 @@
 //! What `iptables-save` and `ipset save` show is the same.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::IpsetNames;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
+use linux_io::process::Exit;
+use linux_io::spawn::{Captured, Program};
 use net_types::Family;
 
 use super::{Blocked, Vmac};
@@ -75,19 +75,15 @@ pub(super) struct Iptables {
 
 /// Which of the firewalls `iptables` stands for on this machine.
 pub(super) fn is_usable() -> bool {
-    let output = Command::new("iptables")
-        .arg("-V")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let Ok(output) = output else {
+    let version = program("iptables", &["-V"]).run(b"", Some(Captured::Output));
+    let Ok(version) = version else {
         log!(
             Priority::Info,
             "Using nftables since no iptables command found - please update configuration"
         );
         return false;
     };
-    let front_end = String::from_utf8_lossy(&output.stdout)
+    let front_end = String::from_utf8_lossy(&version.text)
         .trim_end()
         .ends_with("nf_tables)");
     if front_end {
@@ -206,7 +202,7 @@ impl Iptables {
             log!(Priority::Info, "{} chain not setup", names.command);
         } else {
             for chain in self.in_chain.iter().chain(&self.out_chain) {
-                if !succeeds(Command::new(names.command).args(["-w", "-n", "-L", chain])) {
+                if !succeeds(names.command, &["-w", "-n", "-L", chain]) {
                     log!(
                         Priority::Info,
                         "{} chain {chain} doesn't exist",
@@ -216,7 +212,7 @@ impl Iptables {
                 }
             }
         }
-        if self.sets.is_some() && !succeeds(Command::new("ipset").arg("version")) {
+        if self.sets.is_some() && !succeeds("ipset", &["version"]) {
             log!(
                 Priority::Info,
                 "Not using ipsets since no ipset command found"
@@ -435,43 +431,34 @@ impl Script {
     }
 }
 
-fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
+/// A program that is looked for in PATH.
+fn program(name: &str, args: &[&str]) -> Program {
+    let mut program = Program::new(name);
+    program.argv = [name].iter().chain(args).map(Into::into).collect();
+    program
+}
+
+fn succeeds(name: &str, args: &[&str]) -> bool {
+    program(name, args)
+        .run(b"", None)
+        .is_ok_and(|done| done.exit == Exit::Code(0))
 }
 
 /// Runs a program with `text` as its input; what it complains about is logged.
-fn feed(program: &str, args: &[&str], text: &str) {
+fn feed(name: &str, args: &[&str], text: &str) {
     if text.is_empty() {
         return;
     }
-    let run = || -> std::io::Result<std::process::Output> {
-        let mut child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        if let Some(mut input) = child.stdin.take() {
-            // A program that ends early says why by itself.
-            let _ = input.write_all(text.as_bytes());
-        }
-        child.wait_with_output()
-    };
-    match run() {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            for line in String::from_utf8_lossy(&output.stderr).lines().take(3) {
-                log!(Priority::Info, "{program}: {line}");
+    match program(name, args).run(text.as_bytes(), Some(Captured::Errors)) {
+        Ok(done) if done.exit == Exit::Code(0) => {}
+        Ok(done) => {
+            for line in String::from_utf8_lossy(&done.text).lines().take(3) {
+                log!(Priority::Info, "{name}: {line}");
             }
         }
         Err(e) => {
             let text = crate::text::errno::sentence(&e);
-            log!(Priority::Info, "Cannot run {program}: {text}");
+            log!(Priority::Info, "Cannot run {name}: {text}");
         }
     }
 }
