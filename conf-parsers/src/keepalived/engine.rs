@@ -6,7 +6,7 @@
 mod table;
 mod words;
 
-use std::collections::BTreeSet;
+use net_types::SortedSet;
 
 pub use table::{
     Block, EndHandler, Guard, Handler, Keyword, Root, joined, kw, kw_block, kw_quoted,
@@ -127,7 +127,7 @@ pub struct Outcome {
     /// Set when the process must end at once (missing word): the status.
     pub exit: Option<u8>,
     /// Keywords met in the part's own blocks, as (innermost block or "", keyword).
-    pub used: BTreeSet<(&'static str, &'static str)>,
+    pub used: SortedSet<(&'static str, &'static str)>,
 }
 
 /// What handlers work on.
@@ -147,7 +147,7 @@ pub struct Ctx<'a> {
     here: Option<Span>,
     diagnostics: Vec<Diagnostic>,
     worst: Class,
-    used: BTreeSet<(&'static str, &'static str)>,
+    used: SortedSet<(&'static str, &'static str)>,
     depth: u32,
     skip: Skip,
 }
@@ -182,7 +182,7 @@ impl<'a> Ctx<'a> {
             here: None,
             diagnostics: Vec::new(),
             worst: Class::Ok,
-            used: BTreeSet::new(),
+            used: SortedSet::new(),
             depth: 0,
             skip: Skip::No,
         }
@@ -299,6 +299,15 @@ impl<'a> Ctx<'a> {
         &mut self,
         head: &Line,
         mut each: impl FnMut(&mut Self, &Line) -> Flow,
+    ) -> Flow {
+        self.lines_of_block(head, &mut each)
+    }
+
+    /// The one reader for whatever is done with the lines.
+    fn lines_of_block(
+        &mut self,
+        head: &Line,
+        each: &mut dyn FnMut(&mut Self, &Line) -> Flow,
     ) -> Flow {
         if let Some(extra) = head.get(1) {
             let text = format!("Block {} has extra parameters {extra} ...", head.keyword());

@@ -61,6 +61,13 @@ pub fn set_class(class: Class, reset_on_fork: bool) -> io::Result<()> {
     check_long(ret).map(drop)
 }
 
+/// How many CPUs are online.
+pub fn cpus_online() -> u32 {
+    // SAFETY: takes a number.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u32::try_from(count).unwrap_or(1).max(1)
+}
+
 /// Binds the calling process to these CPUs (0 to 1023; others are ignored).
 pub fn set_affinity(cpus: &[u16]) -> io::Result<()> {
     let mut mask = [0_u8; 128];

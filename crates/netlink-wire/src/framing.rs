@@ -163,6 +163,13 @@ impl Batch {
     /// Adds a request; `body` writes what follows the header. [`F_REQUEST`] is added to the flags. Sequence numbers count
     /// from 0 in the batch: [`Batch::renumber`] moves them.
     pub fn push(&mut self, kind: u16, flags: u16, body: impl FnOnce(&mut Writer<'_>)) {
+        let start = self.open(kind, flags);
+        body(&mut Writer::new(&mut self.bytes));
+        self.close(start);
+    }
+
+    /// Writes a header; where it begins.
+    fn open(&mut self, kind: u16, flags: u16) -> usize {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -170,7 +177,11 @@ impl Batch {
             .extend_from_slice(&(flags | F_REQUEST).to_ne_bytes());
         self.bytes.extend_from_slice(&self.count.to_ne_bytes());
         self.bytes.extend_from_slice(&[0; 4]);
-        body(&mut Writer::new(&mut self.bytes));
+        start
+    }
+
+    /// Ends the request that began at `start`.
+    fn close(&mut self, start: usize) {
         let len = u32::try_from(self.bytes.len().saturating_sub(start)).unwrap_or(u32::MAX);
         if let Some(place) = self.bytes.get_mut(start..start.saturating_add(4)) {
             place.copy_from_slice(&len.to_ne_bytes());

@@ -173,11 +173,17 @@ impl<'a> Writer<'a> {
 
     /// An attribute that holds attributes.
     pub fn nest(&mut self, kind: u16, inner: impl FnOnce(&mut Writer<'_>)) {
+        let start = self.open(kind);
+        inner(&mut Writer::new(self.0));
+        self.close(start);
+    }
+
+    /// Writes an attribute's header; where it begins.
+    fn open(&mut self, kind: u16) -> usize {
         let start = self.0.len();
         self.0.extend_from_slice(&[0; 2]);
         self.0.extend_from_slice(&kind.to_ne_bytes());
-        inner(&mut Writer::new(self.0));
-        self.close(start);
+        start
     }
 
     /// Bytes written so far, for [`Writer::close`].

@@ -2,6 +2,7 @@
 //! reload, the last line.
 
 use std::io;
+use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf_parsers::keepalived::model::Model;
@@ -28,12 +29,7 @@ pub fn live(
     run: impl AsyncFnOnce(&mut Context, &Signals) -> io::Result<u8>,
 ) -> u8 {
     let detail = context.options.log_detail > 0;
-    let ended = Signals::take(handled).and_then(|signals| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        runtime.block_on(run(context, &signals))
-    });
+    let ended = Signals::take(handled).and_then(|signals| finish(Box::pin(run(context, &signals))));
     let status = ended.unwrap_or_else(|e| {
         log!(
             Priority::Err,
@@ -45,6 +41,14 @@ pub fn live(
     });
     log!(Priority::Info, "{}", stopped(detail));
     status
+}
+
+/// Runs a child's loop to its end; one runtime for whichever child this is.
+fn finish(work: Pin<Box<dyn Future<Output = io::Result<u8>> + '_>>) -> io::Result<u8> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?
+        .block_on(work)
 }
 
 /// The configuration at the start. `Ok(Err(status))`: it ends the process.

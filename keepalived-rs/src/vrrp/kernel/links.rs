@@ -15,11 +15,15 @@ impl Kernel {
     pub fn request(&mut self, ignored: Option<Errno>, build: impl FnOnce(&mut Batch)) -> bool {
         let mut batch = Batch::new();
         build(&mut batch);
+        self.carry_out(ignored, &mut batch)
+    }
+
+    fn carry_out(&mut self, ignored: Option<Errno>, batch: &mut Batch) -> bool {
         let kinds: Vec<u16> = Messages::new(batch.bytes())
             .map(|m| m.header.kind)
             .collect();
         let mut answers = Vec::new();
-        let (first, failure) = match self.requests.execute(&mut batch, &mut answers) {
+        let (first, failure) = match self.requests.execute(batch, &mut answers) {
             Ok(first) => (first, 0),
             Err(e) => (0, e.raw_os_error().unwrap_or(libc_eio())),
         };
