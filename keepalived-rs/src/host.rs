@@ -8,7 +8,6 @@ mod links;
 mod names;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::io::Read as _;
@@ -26,6 +25,7 @@ use linux_io::file_system::file_system;
 use linux_io::users;
 
 use names::NumberTable;
+use net_types::SortedMap;
 
 /// File systems that tell nobody of changes, by their numbers (keepalived 2.3.3 trackers/track_file.c).
 const UNWATCHABLE: [u32; 20] = [
@@ -54,7 +54,7 @@ const UNWATCHABLE: [u32; 20] = [
 /// The machine this process runs on, seen from its network namespace.
 #[derive(Debug, Default)]
 pub struct System {
-    tables: RefCell<BTreeMap<String, NumberTable>>,
+    tables: RefCell<SortedMap<String, NumberTable>>,
     /// Where they are.
     dirs: RefCell<names::Dirs>,
     /// The interfaces as they were when the parse began: a configuration may ask for them a thousand times.
@@ -311,10 +311,7 @@ impl Host for System {
     }
 
     fn cpu_count(&self) -> u32 {
-        std::thread::available_parallelism()
-            .ok()
-            .and_then(|n| u32::try_from(n.get()).ok())
-            .unwrap_or(1)
+        linux_io::sched::cpus_online()
     }
 }
 

@@ -4,9 +4,8 @@
 //! This is the only list: a keyword that is neither here nor in COMPAT.md has its effect. A row is removed when the effect is built;
 //! keywords inside a block that is itself listed need none.
 
-use std::collections::BTreeSet;
-
 use conf_parsers::keepalived::{Outcome, Part};
+use net_types::SortedSet;
 
 use crate::cli::Options;
 use crate::config::Loaded;
@@ -47,7 +46,7 @@ pub fn of_outcome(outcome: &Outcome, part: Part) -> Vec<String> {
     of_keywords(&outcome.used, part)
 }
 
-fn of_keywords(used: &BTreeSet<(&'static str, &'static str)>, part: Part) -> Vec<String> {
+fn of_keywords(used: &SortedSet<(&'static str, &'static str)>, part: Part) -> Vec<String> {
     used.iter()
         .filter(|(block, keyword)| {
             let global = is_global(block);
@@ -88,14 +87,14 @@ mod tests {
 
     #[test]
     fn no_row_twice() {
-        let all: BTreeSet<_> = KEYWORDS.iter().collect();
+        let all: SortedSet<_> = KEYWORDS.iter().collect();
         assert_eq!(all.len(), KEYWORDS.len());
     }
 
     /// Every block with its keywords, as (block, keyword); the top level is "".
-    fn known() -> BTreeSet<(&'static str, &'static str)> {
+    fn known() -> SortedSet<(&'static str, &'static str)> {
         use conf_parsers::keepalived::engine::Keyword;
-        fn walk(block: &'static str, keyword: &Keyword, out: &mut BTreeSet<(&str, &str)>) {
+        fn walk(block: &'static str, keyword: &Keyword, out: &mut SortedSet<(&str, &str)>) {
             out.insert((block, keyword.name));
             for inner in keyword.block.iter().flat_map(|b| b.keywords) {
                 // Blocks may contain each other (virtual servers do); each is walked once.
@@ -104,7 +103,7 @@ mod tests {
                 }
             }
         }
-        let mut out = BTreeSet::new();
+        let mut out = SortedSet::new();
         for root in conf_parsers::keepalived::keywords::roots()
             .iter()
             .flat_map(|t| t.iter())
@@ -127,7 +126,7 @@ mod tests {
     #[test]
     fn each_process_tells_its_own() {
         // All rows, and keywords that work.
-        let mut used: BTreeSet<_> = KEYWORDS.iter().copied().collect();
+        let mut used: SortedSet<_> = KEYWORDS.iter().copied().collect();
         used.extend([("global_defs", "router_id"), ("vrrp_instance", "interface")]);
         let parents = of_keywords(&used, Part::Parent);
         let childs = of_keywords(&used, Part::Vrrp);

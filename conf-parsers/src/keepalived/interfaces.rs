@@ -1,6 +1,6 @@
 //! Interface names in the configuration: whether they exist, and what happens when they do not.
 
-use std::collections::BTreeSet;
+use net_types::SortedSet;
 
 use super::engine::Ctx;
 
@@ -11,7 +11,7 @@ pub const DEFAULT_INTERFACE: &str = "eth0";
 #[derive(Clone, Debug, Default)]
 pub struct MissingInterfaces {
     /// Accepted because of `dynamic_interfaces`; from the second mention on they count as known.
-    pub dynamic: BTreeSet<Box<str>>,
+    pub dynamic: SortedSet<Box<str>>,
     /// An interface does not exist and `dynamic_interfaces` is off. The original ends such a configuration with
     /// `Non-existent interface specified in configuration`.
     pub rejected: bool,

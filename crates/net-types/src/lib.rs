@@ -6,12 +6,18 @@
 #![no_std]
 #![deny(missing_docs)]
 
+extern crate alloc;
+
 mod addr;
 mod ids;
+mod quotient;
 mod random;
+mod sorted;
 mod time;
 
 pub use addr::{Family, MacAddr, Prefix};
 pub use ids::{Centis, IfIndex, Priority, Vrid};
+pub use quotient::{Fixed, General, Quotient};
 pub use random::Random;
+pub use sorted::{SortedMap, SortedSet};
 pub use time::{Duration, Instant};

@@ -8,10 +8,9 @@
 //! new only        ─▶ begins as at the start
 //! ```
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, SortedSet};
 
 use crate::config::{
     Config, Destination, GroupId, IfId, Instance, InstanceId, Object, VirtualRoute,
@@ -192,7 +191,7 @@ impl Router {
             }
         }
         // What moves from one instance to another stays where it is.
-        let mut kept = BTreeSet::new();
+        let mut kept = SortedSet::new();
         for &(o, id) in &pairs {
             if before.live[o].holding {
                 let new = flags_of(&self.config.instances[id.index()], &self.live[id.index()]);
@@ -210,10 +209,10 @@ impl Router {
         id: InstanceId,
         old_config: &Instance,
         old: &Live,
-        kept: &BTreeSet<Object>,
+        kept: &SortedSet<Object>,
     ) {
         let i = id.index();
-        let had: BTreeSet<Object> = flags_of(old_config, old)
+        let had: SortedSet<Object> = flags_of(old_config, old)
             .filter(|(_, set)| *set)
             .map(|(o, _)| o)
             .collect();
@@ -271,11 +270,11 @@ impl Router {
         &mut self,
         id: InstanceId,
         old: &Instance,
-        had: &BTreeSet<Object>,
-        kept: &BTreeSet<Object>,
+        had: &SortedSet<Object>,
+        kept: &SortedSet<Object>,
     ) {
         let new = &self.config.instances[id.index()];
-        let has: BTreeSet<Object> = flags_of(new, &self.live[id.index()])
+        let has: SortedSet<Object> = flags_of(new, &self.live[id.index()])
             .map(|(o, _)| o)
             .collect();
         let queue = &mut self.queue;

@@ -3,7 +3,6 @@
 //! In: the kernel's table and its news. Out: addresses that came and went; the same one on several interfaces counts each time.
 //! Answers to: keepalived 2.3.3 check/check_api.c (`update_checker_activity`), core/keepalived_netlink.c.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::task::Context;
@@ -14,6 +13,7 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::route_sock::{DATAGRAM_LEN, Group, Monitor, News, ReceiveBuffer, Requests};
 use linux_io::watch::Watch;
+use net_types::SortedSet;
 use netlink_wire::Event;
 use netlink_wire::address::RTM_GETADDR;
 
@@ -24,7 +24,7 @@ use crate::text::errno::sentence;
 pub(super) struct Addresses {
     watched: Option<(Monitor, Watch)>,
     /// Each with its interface: the same one may be on several.
-    here: BTreeSet<(IpAddr, u32)>,
+    here: SortedSet<(IpAddr, u32)>,
 }
 
 impl Addresses {
@@ -132,8 +132,8 @@ impl Addresses {
 }
 
 /// All addresses of this machine.
-fn read() -> Option<BTreeSet<(IpAddr, u32)>> {
-    let mut found = BTreeSet::new();
+fn read() -> Option<SortedSet<(IpAddr, u32)>> {
+    let mut found = SortedSet::new();
     let mut requests = Requests::open(None).ok()?;
     let asked = requests.dump(RTM_GETADDR, 0, |event| {
         if let Event::Address(a) = event {

@@ -11,12 +11,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use conf_parsers::keepalived::model::global::NftTable;
 use conf_parsers::keepalived::model::lvs::Protocol;
-use net_types::Family;
+use net_types::{Family, SortedMap};
 use netlink_wire::Batch;
 use netlink_wire::nft::{
     self, Base, DataType, Element, Expr, Hook, MetaKey, Register, Set, Table, Verdict,
@@ -247,7 +246,7 @@ pub struct GroupMarks {
     tables: Tables,
     kernel: Conversation,
     next: u32,
-    groups: BTreeMap<(Box<str>, u8), Group>,
+    groups: SortedMap<(Box<str>, u8), Group>,
 }
 
 impl GroupMarks {
@@ -257,7 +256,7 @@ impl GroupMarks {
             tables: Tables::new(table, counters),
             kernel: Conversation::new(),
             next: if start > 0 { start } else { START_MARK },
-            groups: BTreeMap::new(),
+            groups: SortedMap::new(),
         }
     }
 
@@ -272,8 +271,7 @@ impl GroupMarks {
         let next = &mut self.next;
         let known = self
             .groups
-            .entry((group.into(), protocol.number()))
-            .or_insert_with(|| {
+            .or_insert_with((group.into(), protocol.number()), || {
                 let mark = *next;
                 *next = next.wrapping_add(1).max(1);
                 Group {

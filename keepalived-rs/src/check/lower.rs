@@ -12,7 +12,7 @@ use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::check::{self, CheckKind};
 use conf_parsers::keepalived::model::global::FlushOnStop;
 use conf_parsers::keepalived::model::lvs::{self, LvsModel, Service};
-use net_types::Duration;
+use net_types::{Duration, SortedMap};
 
 /// Where the real servers and checkers of a virtual server begin in the core's numbering.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(super) fn lower(
     for (n, vs) in before.iter().flat_map(|b| &b.virtual_servers).enumerate() {
         old.entry(key(vs)).or_insert((n, vs));
     }
-    let places: BTreeMap<&str, usize> = {
+    let places: SortedMap<&str, usize> = {
         let files = model.vrrp.track_files.iter().enumerate();
         files.map(|(n, f)| (&*f.name.value, n)).collect()
     };
@@ -149,7 +149,7 @@ fn all_checkers(
     rs: &lvs::RealServer,
     old: Old<'_>,
     log_all: bool,
-    files: &BTreeMap<&str, usize>,
+    files: &SortedMap<&str, usize>,
 ) -> Box<[Checker]> {
     let id = |first: u32, n: usize| CheckerId(first.saturating_add(number(n)));
     let ordinary = rs.checkers.iter().map(|checker| {

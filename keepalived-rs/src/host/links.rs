@@ -1,10 +1,8 @@
 //! Interfaces of the network namespace, as the configuration checks need them: what netlink says, as the original asks it.
 
-use std::collections::BTreeMap;
-
 use conf_parsers::source::{InterfaceFacts, LinkKind};
 use linux_io::route_sock::Requests;
-use net_types::Prefix;
+use net_types::{Prefix, SortedMap};
 use netlink_wire::address::RTM_GETADDR;
 use netlink_wire::link::{IFF_LOOPBACK, Kind, RTM_GETLINK};
 use netlink_wire::{Event, Link};
@@ -12,7 +10,7 @@ use netlink_wire::{Event, Link};
 /// Every interface, in the kernel's order. None if the kernel refuses to tell.
 pub(super) fn all() -> Vec<InterfaceFacts> {
     let mut links: Vec<Link> = Vec::new();
-    let mut addresses: BTreeMap<u32, Vec<Prefix>> = BTreeMap::new();
+    let mut addresses: SortedMap<u32, Vec<Prefix>> = SortedMap::new();
     let dump = |requests: &mut Requests, kind, each: &mut dyn FnMut(Event)| {
         // Half a list is better than none.
         let _ = requests.dump(kind, 0, each);
@@ -28,7 +26,7 @@ pub(super) fn all() -> Vec<InterfaceFacts> {
     dump(&mut requests, RTM_GETADDR, &mut |event| {
         if let Event::Address(address) = event {
             let prefix = Prefix::new(address.local, address.prefix_len);
-            addresses.entry(address.index).or_default().extend(prefix);
+            addresses.or_default(address.index).extend(prefix);
         }
     });
     let vrf = |index: &u32| {

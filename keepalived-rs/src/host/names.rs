@@ -1,8 +1,9 @@
 //! Files that give numbers names: services, protocols, hosts, iproute2's tables.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+
+use net_types::SortedMap;
 
 const IPROUTE_ETC: &str = "/etc/iproute2";
 const IPROUTE_USR: &str = "/usr/share/iproute2";
@@ -101,7 +102,7 @@ impl Default for Dirs {
 
 /// One of iproute2's tables of names.
 #[derive(Debug, Default)]
-pub(super) struct NumberTable(BTreeMap<String, u32>);
+pub(super) struct NumberTable(SortedMap<String, u32>);
 
 impl NumberTable {
     /// Reads `TABLE` in the etc directory (/etc/iproute2), or the one in the usr directory (/usr/share/iproute2) if there is none; then

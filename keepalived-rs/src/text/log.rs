@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use daemon_rt::log::{Priority, log};
-use net_types::{Duration, Family};
+use net_types::{Family, Quotient};
 use vrrp_proto::Router;
 use vrrp_proto::notice::{Check, InstanceNotice, Notice, Part};
 
@@ -124,13 +124,17 @@ impl Display for Line<'_> {
                 write!(f, "IPv4 VRRP packet with AH too short - {length} bytes")
             }
             Notice::StartupDelay(delay) => {
-                write!(f, "Delaying startup for {} seconds", General(*delay))
+                write!(
+                    f,
+                    "Delaying startup for {} seconds",
+                    Quotient::seconds(delay.as_micros()).general()
+                )
             }
             Notice::StartupDelayFurther(delay) => {
                 write!(
                     f,
                     "Delaying startup for a further {} seconds",
-                    General(*delay)
+                    Quotient::seconds(delay.as_micros()).general()
                 )
             }
             Notice::StartupDelayReduced => f.write_str("Reduced delayed start passed"),
@@ -460,42 +464,5 @@ const fn casts(multicast: bool) -> (&'static str, &'static str) {
         ("mult", "un")
     } else {
         ("un", "mult")
-    }
-}
-
-/// Seconds as C's `%g` writes them: six significant digits, no trailing zeroes.
-struct General(Duration);
-
-impl Display for General {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let whole = self.0.as_secs();
-        let digits = whole.max(1).ilog10() as usize + usize::from(whole > 0);
-        let places = 6_usize.saturating_sub(digits.max(1));
-        let seconds = self.0.as_micros() as f64 / 1e6;
-        let text = format!("{seconds:.places$}");
-        let text = if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            &text
-        };
-        f.write_str(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_like_percent_g() {
-        for (micros, text) in [
-            (5_000_000, "5"),
-            (2_500_000, "2.5"),
-            (12_345_678, "12.3457"),
-            (100_000_000, "100"),
-            (1_234_567_000_000, "1234567"),
-        ] {
-            assert_eq!(General(Duration::from_micros(micros)).to_string(), text);
-        }
     }
 }

@@ -4,7 +4,6 @@
 //! with hundreds of addresses costs a few system calls. Of a burst, each address has its first message before any has its second:
 //! neighbours learn from the first, the others are against loss.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -14,7 +13,7 @@ use daemon_rt::log::Priority;
 use linux_io::announce::{self, gratuitous_arp, unsolicited_na};
 use linux_io::packet_sock::{ETHERTYPE_ARP, ETHERTYPE_IPV6, Frame, PacketSocket};
 use linux_io::sysctl;
-use net_types::{Duration, Family, IfIndex, Instant};
+use net_types::{Duration, Family, IfIndex, Instant, SortedMap};
 use netlink_wire::Link;
 use netlink_wire::link::IFF_NOARP;
 use nix::errno::Errno;
@@ -39,11 +38,11 @@ pub struct Announcer {
     /// How many of the queue are sent.
     sent: usize,
     /// Places in the queue by interface and address.
-    places: BTreeMap<(u32, IpAddr), usize>,
+    places: SortedMap<(u32, IpAddr), usize>,
     /// Places in the queue that go once more, in order.
     repeats: Vec<usize>,
     /// Whether an interface forwards IPv6, and when that was read.
-    forwards: BTreeMap<u32, (Instant, bool)>,
+    forwards: SortedMap<u32, (Instant, bool)>,
     detail: bool,
 }
 
@@ -62,9 +61,9 @@ impl Announcer {
             frames: Vec::new(),
             queue: Vec::new(),
             sent: 0,
-            places: BTreeMap::new(),
+            places: SortedMap::new(),
             repeats: Vec::new(),
-            forwards: BTreeMap::new(),
+            forwards: SortedMap::new(),
             detail,
         })
     }

@@ -2,12 +2,11 @@
 //!
 //! In: [`Event`]s of links and addresses. Out: [`LinkFacts`] of the interfaces that the configuration names.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
-use net_types::IfIndex;
+use net_types::{IfIndex, SortedMap, SortedSet};
 use netlink_wire::address::F_TENTATIVE;
 use netlink_wire::link::Kind;
 use netlink_wire::{Address, Event, Link};
@@ -36,15 +35,15 @@ struct Watched {
 /// All interfaces, and which of them the core wants to hear about.
 #[derive(Debug, Default)]
 pub struct Interfaces {
-    links: BTreeMap<u32, Entry>,
+    links: SortedMap<u32, Entry>,
     /// In the order of [`IfId`].
     watched: Vec<Watched>,
     /// Names of those that we make. Theirs is their own state: what they stand on is looked at by itself.
     ours: Vec<Box<str>>,
     /// Interfaces whose state is polled: the kernel's word about it does not count. Up, if known.
-    polled: BTreeMap<Box<str>, bool>,
+    polled: SortedMap<Box<str>, bool>,
     /// Numbers of those that have come, or changed their name, since the start.
-    come: BTreeSet<u32>,
+    come: SortedSet<u32>,
 }
 
 impl Interfaces {
@@ -104,7 +103,7 @@ impl Interfaces {
     }
 
     /// Makes these the interfaces whose state is polled, and whether they are up.
-    pub fn set_polled(&mut self, polled: BTreeMap<Box<str>, bool>) {
+    pub fn set_polled(&mut self, polled: SortedMap<Box<str>, bool>) {
         self.polled = polled;
     }
 
@@ -198,7 +197,7 @@ impl Interfaces {
             // A wireless event that changes nothing.
             Event::Link(link) if link.wireless && link.change == 0 => false,
             Event::Link(link) => {
-                let entry = self.links.entry(link.index).or_insert_with(|| Entry {
+                let entry = self.links.or_insert_with(link.index, || Entry {
                     link: link.clone(),
                     v4: Vec::new(),
                     v6: Vec::new(),

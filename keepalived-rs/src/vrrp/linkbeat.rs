@@ -4,14 +4,12 @@
 //! In: the configuration, time. Out: up or down of these interfaces, in the interface table; what netlink says of them does not
 //! count. Answers to: keepalived 2.3.3 vrrp/vrrp_if.c.
 
-use std::collections::BTreeMap;
-
 use conf_parsers::keepalived::model::VrrpModel;
 use conf_parsers::keepalived::model::vrrp::Linkbeat;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::linkbeat::LinkBeat;
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, SortedMap};
 use vrrp_proto::config::{Config, TrackSource};
 
 use super::interfaces::Interfaces;
@@ -45,7 +43,7 @@ impl Polling {
         interfaces: &mut Interfaces,
     ) {
         self.polled.clear();
-        let mut states = BTreeMap::new();
+        let mut states = SortedMap::new();
         let order = |name: &str| interfaces.by_name(name).map_or(u32::MAX, |l| l.index);
         let mut wanted: Vec<_> = vrrp
             .interfaces
@@ -212,7 +210,7 @@ mod tests {
     #[test]
     fn an_interface_that_nobody_uses_is_not_polled() {
         let mut vrrp = VrrpModel::default();
-        vrrp.interfaces.entry("lo".into()).or_default().linkbeat = Some(Linkbeat::Ioctl);
+        vrrp.interfaces.or_default("lo".into()).linkbeat = Some(Linkbeat::Ioctl);
         let mut config = Config {
             global: Global::default(),
             interfaces: vec![Interface {

@@ -3,13 +3,12 @@
 //! In: the configuration's lines. Out: numbers ([`Object`]), and the netlink values behind them. Equal lines have the same
 //! number for as long as anything uses them, so that a reload finds what has not changed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use conf_parsers::keepalived::model::{
     address as written, route as written_route, rule as written_rule,
 };
-use net_types::{Family, Prefix};
+use net_types::{Family, Prefix, SortedMap, SortedSet};
 use netlink_wire::address::{FOREVER, Lifetimes};
 use netlink_wire::route::{
     AddMode, Encap, IpTunnel, Metric, NextHop, PROTOCOL_KEEPALIVED, TABLE_MAIN,
@@ -252,9 +251,9 @@ pub struct Objects {
     routes: Slots<KeyedRoute>,
     rules: Slots<Rule>,
     /// Numbers of the addresses by their address.
-    by_address: BTreeMap<IpAddr, Vec<u32>>,
+    by_address: SortedMap<IpAddr, Vec<u32>>,
     /// Addresses of the present configuration.
-    current: BTreeSet<u32>,
+    current: SortedSet<u32>,
     /// The next key of a route.
     next_key: u32,
 }
@@ -272,7 +271,7 @@ impl Objects {
 
     /// The number of an address. What does not belong to its identity (lifetimes, flags, peer) is that of the latest call.
     pub fn intern_address(&mut self, object: AddressObject) -> Object {
-        let numbers = self.by_address.entry(object.address.local).or_default();
+        let numbers = self.by_address.or_default(object.address.local);
         for number in numbers.iter() {
             let slot = self.addresses.get_mut(*number);
             if let Some(known) = slot.filter(|known| known.is_same(&object)) {
@@ -345,10 +344,8 @@ impl Objects {
     /// Objects with this address, on whatever interface, that the present configuration names.
     pub fn addresses_like(&self, address: IpAddr) -> impl Iterator<Item = (u32, &AddressObject)> {
         let numbers = self.by_address.get(&address).map_or(&[][..], |n| n);
-        numbers.iter().filter_map(|n| {
-            self.current.get(n)?;
-            Some((*n, self.addresses.get(*n)?))
-        })
+        let current = numbers.iter().filter(|n| self.current.contains(*n));
+        current.filter_map(|n| Some((*n, self.addresses.get(*n)?)))
     }
 
     /// Whether there are routes and rules, IPv4 then IPv6: only then their news matter.

@@ -99,7 +99,7 @@ fn put(ctx: &mut Ctx<'_>, name: &str, shown: &str) {
         return;
     }
     let group = ctx.scratch.vrrp.garp_group;
-    let settings = ctx.model.vrrp.interfaces.entry(name.into()).or_default();
+    let settings = ctx.model.vrrp.interfaces.or_default(name.into());
     settings.garp_group = group;
 }
 

@@ -49,7 +49,7 @@ pub(super) fn linkbeat(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
                 );
             }
         }
-        let settings = ctx.model.vrrp.interfaces.entry(name.into()).or_default();
+        let settings = ctx.model.vrrp.interfaces.or_default(name.into());
         settings.linkbeat = Some(method.unwrap_or_default());
         Ok(())
     })
@@ -83,7 +83,7 @@ pub(super) fn delays(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
                 }
             },
         };
-        let settings = ctx.model.vrrp.interfaces.entry(name.into()).or_default();
+        let settings = ctx.model.vrrp.interfaces.or_default(name.into());
         settings.down_delay = down;
         settings.up_delay = up;
         Ok(())

@@ -56,7 +56,7 @@ pub struct Scratch {
     /// Interfaces that the text names and the system lacks.
     pub interfaces: super::interfaces::MissingInterfaces,
     /// Names of the `track_group` blocks read so far; static addresses, routes and rules refer to them.
-    pub static_track_groups: std::collections::BTreeSet<Box<str>>,
+    pub static_track_groups: net_types::SortedSet<Box<str>>,
     /// Preferences for rules without one.
     pub rule_preferences: rule::NextPreference,
 }

@@ -1,6 +1,6 @@
 //! global_defs and the top-level words: keepalived-keywords.tsv, blocks `(top)` and `global_defs`.
 
-use std::collections::BTreeSet;
+use net_types::SortedSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Script;
@@ -60,7 +60,7 @@ pub struct ProcessOptions {
     /// SCHED_RR priority; 0 = none.
     pub realtime_priority: u32,
     /// Processors; empty = all.
-    pub cpus: BTreeSet<u32>,
+    pub cpus: SortedSet<u32>,
     /// RLIMIT_RTTIME, µs.
     pub realtime_limit: u32,
 }
@@ -72,7 +72,7 @@ impl Default for ProcessOptions {
             nice: 0,
             no_swap: false,
             realtime_priority: 0,
-            cpus: BTreeSet::new(),
+            cpus: SortedSet::new(),
             realtime_limit: RT_LIMIT,
         }
     }

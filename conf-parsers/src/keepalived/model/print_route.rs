@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use net_types::{Family, Prefix};
+use net_types::{Family, Prefix, Quotient};
 
 use super::print_address::{push, short_prefix};
 use super::route::{
@@ -128,19 +128,6 @@ fn realms(out: &mut String, realms: u32, whole: u32) {
     push(out, format_args!("{}", realms & 0xffff));
 }
 
-/// C's `%g` for positive numbers that need no exponent: six significant digits, no trailing zeros.
-fn significant(value: f64) -> String {
-    let whole_digits = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5]
-        .iter()
-        .filter(|limit| value >= **limit)
-        .count();
-    let text = format!("{value:.*}", 6usize.saturating_sub(whole_digits.max(1)));
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
 /// `rtt`, `rttvar`, `rto_min` in s or ms; `unit` parts of a millisecond.
 fn time(out: &mut String, route: &Route, metric: Metric, word: &str, unit: u32) {
     let Some(value) = route.metrics.get(metric) else {
@@ -152,11 +139,12 @@ fn time(out: &mut String, route: &Route, metric: Metric, word: &str, unit: u32) 
         ""
     };
     let second = unit.saturating_mul(1000);
+    let quotient = |per: u32| Quotient::new(value.into(), per.into()).general();
     if value >= second {
-        let seconds = significant(f64::from(value) / f64::from(second));
+        let seconds = quotient(second);
         push(out, format_args!(" {word}{lock} {seconds}s"));
     } else {
-        let millis = significant(f64::from(value) / f64::from(unit));
+        let millis = quotient(unit);
         push(out, format_args!(" {word}{lock} {millis}ms"));
     }
 }
@@ -267,23 +255,5 @@ fn print_encap_ip(out: &mut String, encap: &EncapIp, name: &str, tos: &str, ttl:
     }
     if let Some(flags) = encap.flags {
         push(out, format_args!(" flags 0x{flags:x}"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::significant;
-
-    #[test]
-    fn six_significant_digits() {
-        for (value, text) in [
-            (120.0, "120"),
-            (1.5, "1.5"),
-            (8001.0 / 8000.0, "1.00012"),
-            (999.875, "999.875"),
-            (200.125, "200.125"),
-        ] {
-            assert_eq!(significant(value), text);
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! Parsing fills it with what the operator wrote; [`crate::keepalived::validate`] completes it (defaults that depend on other
 //! keywords, cleared contradictions, dropped references), so that the daemon can lower it without further rules.
 
-use std::collections::BTreeMap;
+use net_types::SortedMap;
 
 use super::script::Script;
 use super::vrrp_instance::VrrpInstance;
@@ -37,7 +37,7 @@ pub struct VrrpModel {
     /// `garp_group`
     pub garp_groups: Vec<GarpGroup>,
     /// What the configuration says about interfaces, by name.
-    pub interfaces: BTreeMap<Box<str>, InterfaceSettings>,
+    pub interfaces: SortedMap<Box<str>, InterfaceSettings>,
 }
 
 impl VrrpModel {

@@ -2,11 +2,9 @@
 //!
 //! In: what goes and what comes. Out: transactions.
 
-use std::collections::BTreeMap;
-
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::NftTable;
-use net_types::Family;
+use net_types::{Family, SortedMap};
 use netlink_wire::Batch;
 use netlink_wire::nft;
 
@@ -22,7 +20,7 @@ pub(super) struct NfTables {
     tables: Tables,
     kernel: Conversation,
     /// How many want each element.
-    elements: BTreeMap<Key, u32>,
+    elements: SortedMap<Key, u32>,
     vmacs: Vec<(Family, Vmac)>,
 }
 
@@ -31,7 +29,7 @@ impl NfTables {
         Self {
             tables: Tables::new(table, global),
             kernel: Conversation::new(),
-            elements: BTreeMap::new(),
+            elements: SortedMap::new(),
             vmacs: Vec::new(),
         }
     }
@@ -62,7 +60,7 @@ impl NfTables {
             .iter()
             .map(|b| self.tables.key(b))
             .filter(|key| {
-                let count = self.elements.entry(key.clone()).or_default();
+                let count = self.elements.or_default(key.clone());
                 *count = count.saturating_add(1);
                 *count == 1
             })

@@ -15,7 +15,6 @@ mod nft;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use conf_parsers::keepalived::model::Global;
@@ -24,7 +23,7 @@ use conf_parsers::keepalived::model::global::NftTable;
 use daemon_rt::log;
 #[cfg(not(feature = "iptables"))]
 use daemon_rt::log::Priority;
-use net_types::Family;
+use net_types::{Family, SortedMap};
 
 #[cfg(feature = "iptables")]
 use self::iptables::Iptables;
@@ -120,7 +119,7 @@ pub struct Firewall {
     #[cfg(feature = "iptables")]
     iptables: Choice,
     /// What each instance holds, by its name: numbers of instances change at a reload.
-    held: BTreeMap<Box<str>, Vec<Blocked>>,
+    held: SortedMap<Box<str>, Vec<Blocked>>,
     vmacs: Vec<(Vec<Family>, Vmac)>,
     /// What is to be dropped from the next [`Firewall::flush_new`] on.
     new: Vec<Blocked>,
@@ -139,7 +138,7 @@ impl Firewall {
             nft,
             #[cfg(feature = "iptables")]
             iptables: Choice::new(global),
-            held: BTreeMap::new(),
+            held: SortedMap::new(),
             vmacs: Vec::new(),
             new: Vec::new(),
             gone: Vec::new(),

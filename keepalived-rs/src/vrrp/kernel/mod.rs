@@ -12,14 +12,13 @@ mod news;
 mod queue;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::route_sock::{DATAGRAM_LEN, Group, Monitor, ReceiveBuffer, Requests};
-use net_types::IfIndex;
+use net_types::{IfIndex, SortedMap, SortedSet};
 use netlink_wire::Batch;
 use netlink_wire::address::RTM_GETADDR;
 use netlink_wire::link::RTM_GETLINK;
@@ -72,11 +71,11 @@ pub struct Kernel {
     pending: Vec<Pending>,
     answers: Vec<i32>,
     /// What we have added and nobody has removed, as far as we know, with the sequence number of its addition.
-    set: BTreeMap<Object, u32>,
+    set: SortedMap<Object, u32>,
     /// Removals of our own that the kernel will report without telling whose they are (IPv6 addresses).
-    echoes: BTreeMap<u32, u32>,
+    echoes: SortedMap<u32, u32>,
     /// Static objects, which are put back when they go, with their text for the log.
-    statics: BTreeMap<Object, Box<str>>,
+    statics: SortedMap<Object, Box<str>>,
     /// Found by [`Kernel::catch_up`], not yet told.
     held: Vec<KernelEvent>,
     buffer: Box<[u8]>,
@@ -111,9 +110,9 @@ impl Kernel {
             batch: Batch::new(),
             pending: Vec::new(),
             answers: Vec::new(),
-            set: BTreeMap::new(),
-            echoes: BTreeMap::new(),
-            statics: BTreeMap::new(),
+            set: SortedMap::new(),
+            echoes: SortedMap::new(),
+            statics: SortedMap::new(),
             held: Vec::new(),
             buffer: vec![0; DATAGRAM_LEN].into_boxed_slice(),
             address_news: None,
@@ -154,7 +153,7 @@ impl Kernel {
     }
 
     /// Forgets objects that nobody uses any longer; `used` are those of the configuration. What is in the kernel stays known.
-    pub fn forget_unused(&mut self, used: &BTreeSet<Object>) {
+    pub fn forget_unused(&mut self, used: &SortedSet<Object>) {
         let Self {
             objects,
             set,

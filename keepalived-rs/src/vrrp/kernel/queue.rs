@@ -130,7 +130,7 @@ impl Kernel {
                     .address(n)
                     .is_some_and(|o| o.address.local.is_ipv6())
                 {
-                    let echoes = self.echoes.entry(n).or_default();
+                    let echoes = self.echoes.or_default(n);
                     *echoes = echoes.saturating_add(1);
                 }
             }

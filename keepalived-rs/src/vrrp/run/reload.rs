@@ -1,12 +1,12 @@
 //! A configuration in force: how the model becomes the core's, at the start and at SIGHUP.
 
-use std::collections::BTreeSet;
 use std::io;
 
 use conf_parsers::keepalived::model::Model;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::timer::monotonic_now;
+use net_types::SortedSet;
 use vrrp_proto::config::Config;
 use vrrp_proto::{Input, Object};
 
@@ -162,7 +162,7 @@ impl Child<'_> {
 
     /// The numbers of objects that are gone for good may be used again.
     fn forget_unused(&mut self) {
-        let mut used: BTreeSet<Object> = self.statics.iter().map(|s| s.object).collect();
+        let mut used: SortedSet<Object> = self.statics.iter().map(|s| s.object).collect();
         for instance in &self.router.config().instances {
             let addresses = instance.addresses.iter().chain(&instance.excluded);
             used.extend(addresses.map(|a| Object::Address(a.object)));

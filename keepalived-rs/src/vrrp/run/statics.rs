@@ -1,11 +1,9 @@
 //! What belongs to no instance: static addresses, routes and rules, settings of interfaces.
 
-use std::collections::BTreeSet;
-
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::sysctl;
-use net_types::Family;
+use net_types::{Family, SortedSet};
 use vrrp_proto::Object;
 
 use super::Child;
@@ -88,7 +86,7 @@ impl Child<'_> {
             |o| matches!(o, Object::Route(_)),
             |o| matches!(o, Object::Address(_)),
         ];
-        let kept: BTreeSet<Object> = self.statics.iter().map(|s| s.object).collect();
+        let kept: SortedSet<Object> = self.statics.iter().map(|s| s.object).collect();
         let key = |kernel: &Kernel, object| match object {
             Object::Route(n) => kernel.objects.route_key(n),
             Object::Address(_) | Object::Rule(_) => None,

@@ -1,12 +1,11 @@
 //! Kernel settings that macvlans need on themselves, on the interface below and everywhere, and how they are put back.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::sysctl;
-use net_types::Family;
+use net_types::{Family, SortedMap};
 use netlink_wire::Link;
 use netlink_wire::link::{Setting, push_settings};
 
@@ -43,7 +42,7 @@ struct RpFilter {
     all: u32,
     default: Option<u32>,
     /// By the interface's number.
-    links: BTreeMap<u32, u32>,
+    links: SortedMap<u32, u32>,
 }
 
 /// What was changed.
@@ -51,7 +50,7 @@ struct RpFilter {
 pub(super) struct Settings {
     rp_filter: Option<RpFilter>,
     /// By the interface's number.
-    bases: BTreeMap<u32, Before>,
+    bases: SortedMap<u32, Before>,
 }
 
 impl Settings {

@@ -1,6 +1,6 @@
 //! The advertisement interval, and what must be shorter than it.
 
-use std::collections::BTreeMap;
+use net_types::{Quotient, SortedMap};
 
 use super::instance::{SECOND, Work};
 use crate::keepalived::model::vrrp::{InterfaceSettings, Linkbeat};
@@ -12,7 +12,7 @@ impl Work<'_, '_> {
     pub(super) fn interval(&mut self) {
         let n = self.name.clone();
         let us = *self.i.advert_int.get_or_insert(SECOND);
-        let seconds = f64::from(us) / f64::from(SECOND);
+        let seconds = |places| Quotient::seconds(us.into()).fixed(places);
         let rounded = |unit: u32| {
             let us = us.saturating_add(unit / 2);
             (us - us % unit).max(unit)
@@ -20,12 +20,14 @@ impl Work<'_, '_> {
         let fitting = if self.v3() {
             if us >= 4096 * CENTISECOND {
                 self.error(format!(
-                    "({n}) VRRPv3 advertisement interval {seconds:.2}s is out of range. Must be less than 40.96s. Setting to 40.95s"
+                    "({n}) VRRPv3 advertisement interval {}s is out of range. Must be less than 40.96s. Setting to 40.95s",
+                    seconds(2)
                 ));
                 4095 * CENTISECOND
             } else if us % CENTISECOND != 0 {
                 self.error(format!(
-                    "({n}) VRRPv3 advertisement interval {seconds:.6}s must be in units of 10ms - rounding"
+                    "({n}) VRRPv3 advertisement interval {}s must be in units of 10ms - rounding",
+                    seconds(6)
                 ));
                 rounded(CENTISECOND).min(4095 * CENTISECOND)
             } else {
@@ -33,12 +35,14 @@ impl Work<'_, '_> {
             }
         } else if us >= 256 * SECOND {
             self.error(format!(
-                "({n}) VRRPv2 advertisement interval {seconds:.2}s is out of range. Must be less than 256s. Setting to 255s"
+                "({n}) VRRPv2 advertisement interval {}s is out of range. Must be less than 256s. Setting to 255s",
+                seconds(2)
             ));
             255 * SECOND
         } else if us % SECOND != 0 {
             self.error(format!(
-                "({n}) VRRPv2 advertisement interval {seconds:.6}s must be an integer. rounding"
+                "({n}) VRRPv2 advertisement interval {}s must be an integer. rounding",
+                seconds(6)
             ));
             rounded(SECOND)
         } else {
@@ -48,14 +52,14 @@ impl Work<'_, '_> {
     }
 
     /// Link polling; delays of link changes must be shorter than the time after which others take over.
-    pub(super) fn link_settings(&mut self, settings: &mut BTreeMap<Box<str>, InterfaceSettings>) {
+    pub(super) fn link_settings(&mut self, settings: &mut SortedMap<Box<str>, InterfaceSettings>) {
         let Some(configured) = self.configured else {
             self.i.track_source &= self.i.source_configured;
             return;
         };
         let shown = self.interfaces.name(configured).to_owned();
         if self.i.linkbeat || self.ctx.model.global.linkbeat_use_polling {
-            let own = settings.entry(shown.as_str().into()).or_default();
+            let own = settings.or_default(shown.as_str().into());
             own.linkbeat.get_or_insert(Linkbeat::Automatic);
         }
         let n = &self.name;

@@ -1,8 +1,6 @@
 //! VMAC and ipvlan interfaces: names, reuse, contradictions.
 
-use std::collections::BTreeMap;
-
-use net_types::{Family, MacAddr};
+use net_types::{Family, MacAddr, SortedMap};
 
 use super::instance::Work;
 use super::interfaces::{At, vrrp_mac};
@@ -102,7 +100,7 @@ fn set_name(work: &mut Work<'_, '_>, name: Option<&str>, exists: bool) {
 /// Finds or names the instance's VMAC or ipvlan.
 pub(super) fn complete(
     work: &mut Work<'_, '_>,
-    settings: &mut BTreeMap<Box<str>, InterfaceSettings>,
+    settings: &mut SortedMap<Box<str>, InterfaceSettings>,
 ) {
     let n = work.name.clone();
     let wants = work.i.vmac.is_some() || work.i.ipvlan.is_some();
@@ -198,9 +196,7 @@ pub(super) fn complete(
         settings.get(work.interfaces.name(configured)).cloned(),
         work.own,
     ) {
-        let own = settings
-            .entry(work.interfaces.name(own).into())
-            .or_default();
+        let own = settings.or_default(work.interfaces.name(own).into());
         own.down_delay = below.down_delay;
         own.up_delay = below.up_delay;
     }

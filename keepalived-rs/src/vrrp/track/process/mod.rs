@@ -10,7 +10,7 @@
 mod proc_fs;
 mod table;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use conf_parsers::keepalived::model::global::ReceiveBuffer as Configured;
 use conf_parsers::keepalived::model::vrrp::TrackProcess;
@@ -18,7 +18,7 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::proc_events::{Event, OpenError, ProcEvent, ProcEvents};
 use linux_io::route_sock::ReceiveBuffer;
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, SortedMap};
 use nix::errno::Errno;
 
 use self::table::{Seen, Table};
@@ -50,7 +50,7 @@ pub(super) struct Processes {
     /// What a second count has to say of programs, each line before what follows from it.
     lines: VecDeque<(usize, String)>,
     /// The number of the last message of each processor.
-    sequences: BTreeMap<u32, u32>,
+    sequences: SortedMap<u32, u32>,
 }
 
 /// Opens the socket and says so when that fails. Must be done in the first network namespace.

@@ -10,10 +10,10 @@
 //! Crossing back while one waits ends the waiting.
 //! Answers to: keepalived-behaviour.md section 7 "Process", keepalived 2.3.3 core/track_process.c.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use conf_parsers::keepalived::model::vrrp::{ParamMatch, TrackProcess};
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, SortedMap};
 
 /// A `vrrp_track_process`, ready to be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub(super) struct View {
 pub(super) struct Table {
     programs: Vec<Program>,
     /// The programs that each process counts for, in ascending order.
-    processes: BTreeMap<u32, Vec<u16>>,
+    processes: SortedMap<u32, Vec<u16>>,
     verdicts: VecDeque<Verdict>,
 }
 
@@ -358,7 +358,7 @@ impl Table {
         let Ok(id) = u16::try_from(n) else {
             return false;
         };
-        let programs = self.processes.entry(pid).or_default();
+        let programs = self.processes.or_default(pid);
         match programs.binary_search(&id) {
             Ok(_) => false,
             Err(at) => {
