@@ -160,17 +160,22 @@ fn uml_servers_come_and_go() {
     director.holds(&[&service, &real(8001, 3), &real(8002, 1)]);
     director.says("TCP connection to [127.0.0.1]:tcp:8002 success.", 1);
 
-    // One goes: out of the table. The other: weight 0, and the sorry server stands in.
+    // One goes: out of the table. The other: weight 0, and the sorry server stands in. Scripts take their time: each is awaited
+    // before the next is caused.
+    let told = |count| director.until("told", || director.read("notes").lines().count() >= count);
+    told(1);
     drop(first.take());
     director.holds(&[&service, &real(8002, 1)]);
+    told(2);
     drop(second.take());
     director.holds(&[&service, &real(8002, 0), &real(8009, 1)]);
+    told(3);
     first = Some(server(8001));
     director.holds(&[&service, &real(8001, 3), &real(8002, 0)]);
     second = Some(server(8002));
     director.holds(&[&service, &real(8001, 3), &real(8002, 1)]);
+    told(5);
     let told = ["quorum up", "1 down", "quorum down", "1 up", "quorum up"];
-    director.until("told", || director.read("notes").lines().count() >= 5);
     let notes = director.read("notes");
     let mut notes: Vec<_> = notes.lines().collect();
     // Two scripts that are started in one moment: either may write first.
