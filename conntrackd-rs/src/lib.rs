@@ -22,7 +22,6 @@ pub mod request;
 pub mod run;
 pub mod server;
 pub mod start;
-pub mod systemd;
 pub mod text;
 
 pub use start::main;

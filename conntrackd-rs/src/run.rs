@@ -13,6 +13,7 @@ use std::os::fd::AsFd as _;
 use std::task::Poll;
 
 use ctsync_proto::{Input, KernelSocket, Request, Section};
+use daemon_rt::systemd::Systemd;
 use linux_io::pause;
 use linux_io::signal::{Signal, SignalFd};
 use linux_io::timer::{TimerFd, monotonic_now};
@@ -27,7 +28,6 @@ use crate::reload::Reload;
 use crate::replication::Replication;
 use crate::request;
 use crate::server::{News, Server};
-use crate::systemd::Systemd;
 use crate::text;
 
 /// How long the loop leaves the event socket alone in a burst. Awake for each event, it would send each in a datagram of its

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use conf_parsers::conntrackd::{self as conf, Config, General, SchedPolicy, Severity, Stats, Sync};
 use ctsync_proto::{ConfigError, Engine, Input, KernelSocket, StartState};
 use daemon_rt::log::Priority;
+use daemon_rt::systemd::Systemd;
 use linux_io::ifname;
 use linux_io::link_watch::LinkWatch;
 use linux_io::process::{self, Fork};
@@ -31,7 +32,6 @@ use crate::reload::Reload;
 use crate::replication::Replication;
 use crate::run::Daemon;
 use crate::server::Server;
-use crate::systemd::Systemd;
 use crate::text::log::reason;
 use crate::text::{self, usage};
 

@@ -14,3 +14,4 @@ pub mod log;
 pub mod pidfile;
 pub mod script;
 pub mod signals;
+pub mod systemd;

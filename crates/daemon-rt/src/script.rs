@@ -24,7 +24,12 @@ const OBEY: Duration = Duration::from_secs(2);
 const HOPELESS: Duration = Duration::from_secs(10);
 
 /// What could make a script run as something else than it is (keepalived 2.4.0).
-const NOT_FOR_SCRIPTS: &[&str] = &["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+const NOT_FOR_SCRIPTS: &[&str] = &[
+    "IFS",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    crate::systemd::SOCKET,
+];
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]

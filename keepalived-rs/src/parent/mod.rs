@@ -26,6 +26,7 @@ use conf_parsers::keepalived::model;
 use daemon_rt::pidfile::PidFile;
 use daemon_rt::script::Scripts;
 use daemon_rt::signals::Signals;
+use daemon_rt::systemd::Systemd;
 use linux_io::anon_fd::EventFd;
 use linux_io::proc_events::ProcEvents;
 use linux_io::process::{self, Pid};
@@ -96,6 +97,7 @@ struct Parent {
     shared: SharedConfig,
     ready: EventFd,
     signals: Signals,
+    systemd: Systemd,
     scripts: Scripts<Purpose>,
     slots: Vec<Slot>,
     phase: Phase,
@@ -256,6 +258,7 @@ impl Parent {
         }
         if let Some(what) = self.announce.take() {
             info!("{what} complete");
+            self.systemd.ready_as(std::process::id());
         }
         if self.reload_queued {
             self.reload_queued = false;

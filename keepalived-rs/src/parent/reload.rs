@@ -218,6 +218,7 @@ impl Parent {
         linux_io::process::trim_memory();
         self.global = global;
         self.start_reload_time();
+        self.systemd.reloading();
         for kind in Kind::ALL {
             let running = self.slots.iter().any(|s| s.kind == kind && s.pid.is_some());
             if running {

@@ -8,6 +8,7 @@ use daemon_rt::log::Priority;
 use daemon_rt::pidfile::PidFile;
 use daemon_rt::script::Scripts;
 use daemon_rt::signals::Signals;
+use daemon_rt::systemd::Systemd;
 use linux_io::anon_fd::EventFd;
 use linux_io::process;
 use linux_io::signal::Signal;
@@ -297,6 +298,7 @@ impl Parent {
             shared,
             ready: EventFd::new()?,
             signals,
+            systemd: Systemd::new(true),
             scripts: Scripts::default(),
             slots,
             phase: Phase::Starting,

@@ -10,6 +10,7 @@ impl Parent {
     /// Tells the children to stop.
     pub(super) fn stop(&mut self) {
         info!("Stopping");
+        self.systemd.stopping();
         self.reload_time = None;
         // From here on nothing but the end of children counts.
         let _ = self.signals.only(&[Signal::CHLD]);

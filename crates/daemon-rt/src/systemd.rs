@@ -6,7 +6,11 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use net_types::Duration;
 
+/// The variable that names the socket. Scripts must not have it: they are not the daemon.
+pub const SOCKET: &str = "NOTIFY_SOCKET";
+
 /// A connection to systemd.
+#[derive(Debug)]
 pub struct Systemd {
     to: Option<(UnixDatagram, SocketAddr)>,
     /// How often [`alive`](Self::alive) has to be called; half of what systemd demands.
@@ -16,13 +20,9 @@ pub struct Systemd {
 impl Systemd {
     /// Reads the environment; inactive when `wanted` is false or nobody asked for messages.
     pub fn new(wanted: bool) -> Self {
-        let to = if wanted {
-            env::var("NOTIFY_SOCKET").ok()
-        } else {
-            None
-        }
-        .and_then(|path| address(&path))
-        .and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
+        let to = if wanted { env::var(SOCKET).ok() } else { None }
+            .and_then(|path| address(&path))
+            .and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
         let watchdog = to
             .as_ref()
             .and_then(|_| env::var("WATCHDOG_USEC").ok()?.parse().ok())
@@ -34,6 +34,16 @@ impl Systemd {
     /// The daemon works.
     pub fn ready(&self) {
         self.send("READY=1");
+    }
+
+    /// The daemon works, as this process: after its start, and after a reload.
+    pub fn ready_as(&self, pid: u32) {
+        self.send(&format!("READY=1\nMAINPID={pid}"));
+    }
+
+    /// The daemon takes on another configuration.
+    pub fn reloading(&self) {
+        self.send("RELOADING=1");
     }
 
     /// The daemon is another process than the one that was started.
