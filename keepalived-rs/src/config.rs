@@ -51,12 +51,19 @@ pub fn parse_options(options: &Options, reload: bool) -> ParseOptions {
     }
 }
 
+/// Whether the keywords are those of OpenWrt's build of the original.
+pub const OPENWRT: bool = match option_env!("KEEPALIVED_KEYWORDS") {
+    Some(name) => matches!(name.as_bytes(), b"openwrt"),
+    None => false,
+};
+
 /// The keywords that this build knows: those of Debian's build of the original, or with `KEEPALIVED_KEYWORDS=openwrt` at build time
 /// those of OpenWrt's; with the parts that are built and without those that are not.
 fn features() -> Features {
-    let mut all = match option_env!("KEEPALIVED_KEYWORDS") {
-        Some("openwrt") => Features::openwrt(),
-        _ => Features::default(),
+    let mut all = if OPENWRT {
+        Features::openwrt()
+    } else {
+        Features::default()
     };
     for (feature, built) in [
         (Feature::Bfd, cfg!(feature = "bfd")),

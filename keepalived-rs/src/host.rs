@@ -25,6 +25,8 @@ use linux_io::file_system::file_system;
 use linux_io::users;
 
 use names::NumberTable;
+#[cfg(test)]
+pub(crate) use names::{IPROUTE_ETC, IPROUTE_USR};
 use net_types::SortedMap;
 
 /// File systems that tell nobody of changes, by their numbers (keepalived 2.3.3 trackers/track_file.c).

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use net_types::SortedMap;
 
-const IPROUTE_ETC: &str = "/etc/iproute2";
-const IPROUTE_USR: &str = "/usr/share/iproute2";
+pub(crate) const IPROUTE_ETC: &str = "/etc/iproute2";
+pub(crate) const IPROUTE_USR: &str = "/usr/share/iproute2";
 
 /// Lines of a table of names: words without the comment after `#`, empty lines left out.
 fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
