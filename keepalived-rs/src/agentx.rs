@@ -1,7 +1,7 @@
 //! A child's connection to the SNMP master agent: the socket around [`agentx_wire::Session`], and its coming back.
 //!
 //! In: readiness, the time. Out: requests for the child to answer, log lines. Never waits: a master that is away costs one attempt a
-//! quarter of a minute. Used by the VRRP child; the checker child may use it in the same way.
+//! quarter of a minute. Used by the VRRP child and the checker child, each with a session of its own.
 //! Answers to: keepalived 2.3.3 core/snmp.c, net-snmp's snmpd.examples(5) (`agentXSocket`).
 
 use std::io;
@@ -10,13 +10,15 @@ use std::path::PathBuf;
 use std::task::Context;
 
 use agentx_wire::pdu::Pdu;
-use agentx_wire::{Event, Oid, Region, Request, Session, Tree, VarBind};
+use agentx_wire::{Event, Objects, Oid, Region, Request, Session, Tree, VarBind};
+use conf_parsers::keepalived::model::Global;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::stream_sock::Stream;
 use linux_io::watch::Watch;
 use net_types::{Duration, Instant};
 
+use crate::cli::Options;
 use crate::text::errno::sentence;
 
 /// Between attempts to reach the master agent.
@@ -282,6 +284,11 @@ impl Agent {
         self.tree = Some((made, tree));
     }
 
+    /// Answers a request that reads from what makes its values when it is asked.
+    pub fn answer_from(&mut self, request: &Request, objects: &dyn Objects) {
+        self.session.answer(request, objects);
+    }
+
     /// Answers a request that writes: error and index of RFC 2741 section 6.2.16.
     pub fn respond(&mut self, request: &Request, error: u16, index: u16) {
         self.tree = None;
@@ -325,12 +332,104 @@ impl Agent {
         self.settle(now);
     }
 
+    /// Whether something is to be written.
+    fn busy(&self) -> bool {
+        self.link.as_ref().is_some_and(|l| l.stands) && !self.session.output().is_empty()
+    }
+
     /// Says goodbye to the master.
     pub fn close(&mut self) {
         self.session.close();
         // It is the end: what can not be written now is not.
         let _ = self.flush();
         self.link = None;
+    }
+}
+
+/// `-x` and `-A` of the command line, as if they stood in the configuration.
+pub fn apply_options(g: &mut Global, options: &Options) {
+    if options.snmp {
+        g.enable_snmp_vrrp = true;
+        g.enable_snmp_checker = true;
+        g.enable_snmp_rfcv2 = true;
+        g.enable_snmp_rfcv3 = true;
+    }
+    if options.snmp_socket.is_some() {
+        g.snmp_socket.clone_from(&options.snmp_socket);
+    }
+}
+
+/// The sub-agent of a child as its configuration wants it, or none.
+#[derive(Debug, Default)]
+pub struct Presence {
+    agent: Option<Agent>,
+    /// What it was started with: another configuration needs another session.
+    started_as: Option<(Vec<&'static str>, Option<String>)>,
+}
+
+impl Presence {
+    /// Starts, goes on or ends: it is to answer for `regions`, if there are any, to the master at `socket`.
+    pub fn configure(&mut self, regions: Vec<Region>, socket: Option<&str>, now: Instant) {
+        let names: Vec<&'static str> = regions.iter().map(|r| r.name).collect();
+        let new = (!names.is_empty()).then(|| (names, socket.map(str::to_owned)));
+        if new == self.started_as {
+            return;
+        }
+        self.close();
+        if new.is_some() {
+            self.agent = Agent::start(regions, socket, now);
+        }
+        self.started_as = new;
+    }
+
+    /// Whether there is one.
+    pub const fn is_there(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// The sub-agent.
+    pub const fn agent(&mut self) -> Option<&mut Agent> {
+        self.agent.as_mut()
+    }
+
+    /// Takes the sub-agent out, to answer requests about what it lies in. [`Self::put_back`] is to follow.
+    pub const fn take(&mut self) -> Option<Agent> {
+        self.agent.take()
+    }
+
+    /// Back in its place.
+    pub fn put_back(&mut self, agent: Agent) {
+        self.agent = Some(agent);
+    }
+
+    /// Whether there may be something to do; if not, the task is woken when there is.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
+        self.agent.as_ref().is_some_and(|a| a.poll_ready(cx))
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.agent.as_ref().and_then(Agent::next_timeout)
+    }
+
+    /// It is `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(agent) = &mut self.agent {
+            agent.handle_timeout(now);
+        }
+    }
+
+    /// Whether something is to be written to a master that reads.
+    pub fn busy(&self) -> bool {
+        self.agent.as_ref().is_some_and(Agent::busy)
+    }
+
+    /// Says goodbye to the master.
+    pub fn close(&mut self) {
+        if let Some(mut agent) = self.agent.take() {
+            agent.close();
+        }
+        self.started_as = None;
     }
 }
 

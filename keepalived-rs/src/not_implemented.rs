@@ -16,10 +16,6 @@ pub static KEYWORDS: &[(&str, &str)] = &[
     // Health checkers: with the feature `tls` it has its effect.
     #[cfg(not(feature = "tls"))]
     ("", "SSL"),
-    // SNMP.
-    ("global_defs", "enable_snmp_checker"),
-    ("global_defs", "snmp_vs_stats_update_interval"),
-    ("global_defs", "snmp_rs_stats_update_interval"),
     // The rest.
 ];
 

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking; clippy spares only functions marked as tests"
 )]
 
+mod snmp;
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,8 +18,9 @@ use testkit::need;
 use testkit::node::Node;
 use testkit::sut::{Make, Programs};
 
+use snmp::{Agents, difference, tool};
+
 const LIMIT: Duration = Duration::from_secs(40);
-const AGENT: &str = "127.0.0.1:1161";
 
 /// Objects whose values are of the moment: link-layer addresses, times since the start.
 const MASKED: &[&str] = &[
@@ -67,17 +70,6 @@ struct Seen {
     traps: Vec<String>,
 }
 
-fn tool(node: &Node, program: &str, more: &[&str]) -> String {
-    let mut argv = vec![
-        program, "-m", "", "-v2c", "-c", "public", "-On", "-t", "5", AGENT,
-    ];
-    argv.extend_from_slice(more);
-    // An answer that is an error ends the tool with an error.
-    let mut command = vec!["sh", "-c", "\"$@\" 2>&1 || :", "sh"];
-    command.extend_from_slice(&argv);
-    node.check(&command).unwrap()
-}
-
 fn play(make: Make, programs: &Programs, dir: &Path) -> Seen {
     let dir = dir.join(format!("{make:?}"));
     let node = Node::new("s", &dir).unwrap();
@@ -94,47 +86,8 @@ fn play(make: Make, programs: &Programs, dir: &Path) -> Seen {
     let own = node.dir().to_owned();
     let file = |name: &str| own.join(name).display().to_string();
     fs::write(file("k.conf"), configuration(&own)).unwrap();
-    let master = format!(
-        "master agentx\nagentXSocket unix:{}\nrwcommunity public\nagentaddress udp:{AGENT}\ntrap2sink 127.0.0.1:1162 public\n",
-        file("master")
-    );
-    fs::write(file("snmpd.conf"), master).unwrap();
-    let hears = [
-        "snmptrapd",
-        "-f",
-        "-m",
-        "",
-        "-C",
-        "--disableAuthorization=yes",
-        "-On",
-        "-Lo",
-        "-F",
-        "%v\n",
-        "udp:127.0.0.1:1162",
-    ];
-    let mut trapd = node.spawn("traps", &hears).unwrap();
-    let mut snmpd = node
-        .spawn(
-            "snmpd",
-            &[
-                "snmpd",
-                "-f",
-                "-m",
-                "",
-                "-C",
-                "-c",
-                &file("snmpd.conf"),
-                "-Lo",
-                "-p",
-                &file("snmpd.pid"),
-            ],
-        )
-        .unwrap();
     let end = Instant::now() + LIMIT;
-    while !own.join("master").exists() || !trapd.output().contains("3.1.1.5.1") {
-        assert!(Instant::now() < end, "{}{}", snmpd.output(), trapd.output());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let agents = Agents::start(&node, end);
     let argv = programs.argv(
         make,
         "keepalived",
@@ -183,16 +136,10 @@ fn play(make: Make, programs: &Programs, dir: &Path) -> Seen {
     }
     daemon.stop();
     std::thread::sleep(Duration::from_millis(200));
-    let traps = trapd.output();
-    let own_traps = traps
-        .lines()
-        .filter(|l| l.contains(".9586.100.5.") || l.contains(".68.0.") || l.contains(".207.0."));
-    // Without the time.
-    seen.traps = own_traps
-        .map(|l| without_link_local(l.split_once("\t").map_or(l, |l| l.1)))
-        .collect();
+    let traps = agents.traps(&[".9586.100.5.", ".68.0.", ".207.0."]);
+    seen.traps = traps.iter().map(|l| without_link_local(l)).collect();
     seen.traps.sort();
-    let _ = (snmpd.stop(), trapd.stop());
+    agents.stop();
     seen
 }
 
@@ -227,12 +174,7 @@ fn ref_a_walk_shows_the_same() {
     let Some(root) = need::originals(TEST).filter(|_| need::root(TEST)) else {
         return;
     };
-    let missing = |program: &&&str| {
-        let places = ["/usr/sbin", "/usr/bin"].map(|p| Path::new(p).join(program));
-        !places.iter().any(|p| p.exists())
-    };
-    if let Some(absent) = ["snmpd", "snmpwalk", "snmptrapd"].iter().find(missing) {
-        need::skip(TEST, &format!("it needs {absent}"));
+    if !snmp::installed(TEST) {
         return;
     }
     let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"));
@@ -253,19 +195,8 @@ fn ref_a_walk_shows_the_same() {
         (theirs.sets, ours.sets),
         (theirs.traps, ours.traps),
     ] {
-        let only = |a: &[String], b: &[String]| {
-            a.iter()
-                .filter(|l| !b.contains(l))
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
-        assert!(
-            theirs == ours,
-            "--- only 2.3.3\n{}\n--- only ours\n{}",
-            only(&theirs, &ours),
-            only(&ours, &theirs)
-        );
+        let different = difference(&theirs, &ours);
+        assert!(theirs == ours, "{different}");
     }
     let _ = fs::remove_dir_all(&dir);
 }

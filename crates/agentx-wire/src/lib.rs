@@ -6,19 +6,22 @@
 //! ```text
 //! value    object identifiers and values             pdu      what is sent and understood, to and from bytes
 //! session  open, register, answer, notify, ping      tree     objects in walk order: get, next
+//!                                                    asked    tables whose values are made when they are asked for
 //! ```
 #![no_std]
 
 extern crate alloc;
 
+pub mod asked;
 pub mod pdu;
 pub mod session;
 pub mod tree;
 pub mod value;
 
+pub use asked::{All, Rows, Table};
 pub use pdu::{DecodeError, Header, Pdu, Range};
 pub use session::{Event, Region, Request, Session};
-pub use tree::Tree;
+pub use tree::{Objects, Tree};
 pub use value::{Oid, Value, VarBind};
 
 #[cfg(any(test, fuzzing))]

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use net_types::{Duration, Instant};
 
 use crate::pdu::{self, DecodeError, HEADER, Header, Pdu, Range, Writer, kind};
-use crate::tree::Tree;
+use crate::tree::Objects;
 use crate::value::{Oid, Value, VarBind};
 
 /// As the original's library is told to: pings every two minutes.
@@ -236,18 +236,18 @@ impl Session {
         self.regions.get(number)
     }
 
-    /// Answers a reading request from `tree`.
-    pub fn answer(&mut self, request: &Request, tree: &Tree) {
+    /// Answers a reading request from `objects`.
+    pub fn answer(&mut self, request: &Request, objects: &dyn Objects) {
         let mut w = self.response(&request.header, 0, 0);
         match &request.pdu {
             Pdu::Get(ranges) => {
                 for range in ranges {
-                    w.var_bind(&range.start, &tree.get(&range.start));
+                    w.var_bind(&range.start, &objects.get(&range.start));
                 }
             }
             Pdu::GetNext(ranges) => {
                 for range in ranges {
-                    next(&mut w, tree, range);
+                    next(&mut w, objects, range);
                 }
             }
             Pdu::GetBulk {
@@ -257,13 +257,13 @@ impl Session {
             } => {
                 let (once, others) = ranges.split_at(usize::from(*non_repeaters).min(ranges.len()));
                 for range in once {
-                    next(&mut w, tree, range);
+                    next(&mut w, objects, range);
                 }
                 let mut others = others.to_vec();
                 for _ in 0..*max_repetitions {
                     let mut more = false;
                     for range in &mut others {
-                        if let Some(found) = next(&mut w, tree, range) {
+                        if let Some(found) = next(&mut w, objects, range) {
                             range.start = found;
                             range.include = false;
                             more = true;
@@ -382,11 +382,11 @@ impl Session {
 }
 
 /// Writes the first object of the range, or that there is none; its name.
-fn next(w: &mut Writer<'_>, tree: &Tree, range: &Range) -> Option<Oid> {
-    match tree.next(range) {
+fn next(w: &mut Writer<'_>, objects: &dyn Objects, range: &Range) -> Option<Oid> {
+    match objects.next(range) {
         Some((name, value)) => {
-            w.var_bind(name, value);
-            Some(name.clone())
+            w.var_bind(&name, &value);
+            Some(name)
         }
         None => {
             w.var_bind(&range.start, &Value::EndOfMibView);
@@ -398,6 +398,7 @@ fn next(w: &mut Writer<'_>, tree: &Tree, range: &Range) -> Option<Oid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tree;
     use alloc::vec;
 
     const NOW: Instant = Instant::ZERO;

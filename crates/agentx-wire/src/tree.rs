@@ -5,6 +5,15 @@ use alloc::vec::Vec;
 use crate::pdu::Range;
 use crate::value::{Oid, Value};
 
+/// Objects as a master asks for them.
+pub trait Objects {
+    /// The value of an object, or why there is none.
+    fn get(&self, name: &Oid) -> Value;
+
+    /// The first object of a range.
+    fn next(&self, range: &Range) -> Option<(Oid, Value)>;
+}
+
 /// A column: its number, and the value it has in a row, if it has one.
 pub type Column<R> = (u32, fn(&R) -> Option<Value>);
 
@@ -42,9 +51,10 @@ impl Tree {
     pub fn sort(&mut self) {
         self.rows.sort_by(|a, b| a.0.cmp(&b.0));
     }
+}
 
-    /// The value of an object, or why there is none.
-    pub fn get(&self, name: &Oid) -> Value {
+impl Objects for Tree {
+    fn get(&self, name: &Oid) -> Value {
         match self.rows.binary_search_by(|(oid, _)| oid.cmp(name)) {
             Ok(at) => self.rows.get(at).map_or(Value::Null, |row| row.1.clone()),
             Err(_) if self.columns.iter().any(|c| name.is_within(c)) => Value::NoSuchInstance,
@@ -52,8 +62,7 @@ impl Tree {
         }
     }
 
-    /// The first object of a range.
-    pub fn next(&self, range: &Range) -> Option<(&Oid, &Value)> {
+    fn next(&self, range: &Range) -> Option<(Oid, Value)> {
         let from = self.rows.partition_point(|(oid, _)| {
             if range.include {
                 *oid < range.start
@@ -62,8 +71,12 @@ impl Tree {
             }
         });
         let (oid, value) = self.rows.get(from)?;
-        (range.end.0.is_empty() || *oid < range.end).then_some((oid, value))
+        ends_behind(range, oid).then(|| (oid.clone(), value.clone()))
     }
+}
+
+pub(crate) fn ends_behind(range: &Range, oid: &Oid) -> bool {
+    range.end.0.is_empty() || *oid < range.end
 }
 
 #[cfg(test)]
@@ -95,7 +108,7 @@ mod tests {
         let mut seen = Vec::new();
         while let Some((oid, _)) = tree.next(&at) {
             seen.push(oid.0.clone());
-            at.start = oid.clone();
+            at.start = oid;
         }
         let all: [&[u32]; 4] = [
             &[1, 1, 0],

@@ -30,6 +30,8 @@ pub struct Config {
     pub rs_init_notifies: bool,
     /// `lvs_flush_on_stop`
     pub flush_on_stop: Flush,
+    /// Somebody wants to know how many real servers are in service whenever one comes or goes (SNMP notifications).
+    pub count_in_service: bool,
 }
 
 /// What goes from the kernel's tables at the end.

@@ -56,6 +56,7 @@ impl Engine {
             owners: Vec::with_capacity(count(|r| r.checkers.len())),
             outputs: mem::take(&mut self.pool.outputs),
             no_checker_emails: config.no_checker_emails,
+            count_in_service: config.count_in_service,
         };
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         for (n, written) in config.virtual_servers.iter().enumerate() {
@@ -115,6 +116,7 @@ impl Engine {
             Input::File { file, value } => self.file(file, value),
             Input::Bfd { checker, up } => self.bfd(checker, up),
             Input::Address { vs, present } => self.address(vs, present),
+            Input::Weight { rs, weight } => self.pool.weigh(rs, weight.into(), true),
             Input::Reconfigure(config) => {
                 self.reconfigure(&config);
                 self.schedule_all(now);

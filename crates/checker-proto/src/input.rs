@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use crate::config::{CheckerId, Config, VsId};
+use crate::config::{CheckerId, Config, RsId, VsId};
 use crate::verdict::Verdict;
 
 /// One thing that happened.
@@ -37,6 +37,13 @@ pub enum Input {
         vs: VsId,
         /// It came.
         present: bool,
+    },
+    /// Somebody gives a real server another weight (SNMP).
+    Weight {
+        /// Which.
+        rs: RsId,
+        /// Its weight, whatever checkers have added.
+        weight: u32,
     },
     /// A new configuration. All probes are to be given up first.
     Reconfigure(Box<Config>),

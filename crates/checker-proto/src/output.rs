@@ -25,6 +25,8 @@ pub enum Output {
         stopping: bool,
         /// Only SNMP: `omega` is not set.
         quiet: bool,
+        /// How many of its virtual server's are in service now; 0 unless `Config::count_in_service`.
+        in_service: u32,
     },
     /// Tell of a virtual server: script, FIFOs, mail, SNMP.
     Quorum(Quorum),
@@ -82,6 +84,8 @@ pub struct Quorum {
     pub stopping: bool,
     /// Only SNMP: `omega` is not set.
     pub quiet: bool,
+    /// How many real servers are in service now; 0 unless `Config::count_in_service`.
+    pub in_service: u32,
 }
 
 /// What the log says.

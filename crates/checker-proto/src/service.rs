@@ -114,6 +114,7 @@ pub(crate) struct Pool {
     pub(crate) owners: alloc::vec::Vec<RsId>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) no_checker_emails: bool,
+    pub(crate) count_in_service: bool,
 }
 
 /// An index into one of the tables; ids come from them.
@@ -164,6 +165,16 @@ impl Pool {
         }
     }
 
+    /// How many are in service, if anybody wants to know.
+    fn in_service(&self, vs: VsId) -> u32 {
+        if !self.count_in_service {
+            return 0;
+        }
+        let alive = self.reals_of(vs).filter_map(|rs| self.reals.get(at(rs.0)));
+        let count = alive.filter(|r| r.alive).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// Into the table, or back to its weight.
     pub(crate) fn add_real(&mut self, rs: RsId) {
         let Some(real) = self.reals.get_mut(at(rs.0)) else {
@@ -208,12 +219,16 @@ impl Pool {
     }
 
     pub(crate) fn tell_real(&mut self, rs: RsId, stopping: bool, quiet: bool) {
-        let up = self.reals.get(at(rs.0)).is_some_and(|r| r.alive);
+        let Some(real) = self.reals.get(at(rs.0)) else {
+            return;
+        };
+        let (up, in_service) = (real.alive, self.in_service(real.vs));
         self.outputs.push_back(Output::RealServer {
             rs,
             up,
             stopping,
             quiet,
+            in_service,
         });
     }
 
@@ -234,7 +249,7 @@ impl Pool {
 
     /// The quorum may have come or gone. `init`: the virtual server was just set up.
     pub(crate) fn quorum(&mut self, vs: VsId, init: bool) {
-        let weight = self.live_weight(vs);
+        let (weight, in_service) = (self.live_weight(vs), self.in_service(vs));
         let Some(service) = self.services.get_mut(at(vs.0)) else {
             return;
         };
@@ -253,6 +268,7 @@ impl Pool {
             weight,
             stopping: false,
             quiet: false,
+            in_service,
         };
         let sorry = service.sorry;
         let waits = sorry.is_some_and(|s| !s.alive);
@@ -453,7 +469,7 @@ impl Pool {
 
     /// After real servers have gone for good: the quorum may be lost, without a sorry server now.
     pub(crate) fn quorum_gone(&mut self, vs: VsId, stopping: bool) {
-        let weight = self.live_weight(vs);
+        let (weight, in_service) = (self.live_weight(vs), self.in_service(vs));
         let Some(service) = self.services.get_mut(at(vs.0)) else {
             return;
         };
@@ -469,6 +485,7 @@ impl Pool {
                 weight,
                 stopping,
                 quiet,
+                in_service,
             }));
         }
     }

@@ -116,6 +116,9 @@ pub(super) fn lower(
             FlushOnStop::Full => Flush::Full,
             FlushOnStop::VirtualServers => Flush::VirtualServers,
         },
+        count_in_service: cfg!(feature = "snmp")
+            && model.global.enable_traps
+            && model.global.enable_snmp_checker,
     }
 }
 

@@ -8,6 +8,7 @@
 //! run      the loop: what is ready → Input → core → Output → probe, tables, notify, text::check
 //! lower    model → core configuration            tables   real servers in service → ipvs::wanted → ipvs::table → ipvs::Ipvs
 //! probe    single checks                         notify   scripts, FIFOs, mail     addresses   ha_suspend      dump
+//! snmp     what SNMP shows and changes
 //! ```
 
 #[cfg(feature = "lvs")]
@@ -27,6 +28,8 @@ mod notify;
 pub mod probe;
 #[cfg(feature = "lvs")]
 mod run;
+#[cfg(all(feature = "lvs", feature = "snmp"))]
+mod snmp;
 #[cfg(feature = "lvs")]
 mod tables;
 

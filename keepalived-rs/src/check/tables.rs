@@ -18,6 +18,8 @@ use conf_parsers::keepalived::model::global::FlushOnStop;
 use conf_parsers::keepalived::model::lvs::{LvsModel, VirtualServer, VirtualServerGroup};
 use linux_io::route_sock::ReceiveBuffer;
 use net_types::Family;
+#[cfg(feature = "snmp")]
+use netlink_wire::ipvs::ServiceKey;
 use netlink_wire::ipvs::{SyncState, Timeouts};
 
 use super::facts::{Facts, facts};
@@ -328,6 +330,24 @@ impl Tables {
         let families = group.map(families);
         let mark = mark.zip(families.as_deref());
         entries(server, group, &state.live, mark)
+    }
+
+    /// The services in the kernel's tables that stand for the virtual server at a position.
+    #[cfg(feature = "snmp")]
+    pub(super) fn services_of(&self, lvs: &LvsModel, at: usize) -> Vec<ServiceKey> {
+        let Some(server) = lvs.virtual_servers.get(at) else {
+            return Vec::new();
+        };
+        let group = self.facts.get(at).and_then(|f| f.group_in(lvs));
+        let families = group.map(families);
+        let mark = self.mark_of(server, group).zip(families.as_deref());
+        keys(server, group, mark)
+    }
+
+    /// The way to the kernel's tables, if there are virtual servers.
+    #[cfg(feature = "snmp")]
+    pub(super) const fn kernel(&mut self) -> Option<&mut Ipvs> {
+        self.ipvs.as_mut()
     }
 
     fn mark_of(&self, server: &VirtualServer, group: Option<&VirtualServerGroup>) -> Option<u32> {

@@ -4,13 +4,16 @@
 //!   timerfd ──┐                         ┌─▶ probe::Probes ─▶ verdicts ─┐
 //!   probes  ──┤                         ├─▶ tables (IPVS)              │
 //!   files   ──┼─▶ Input ─▶ Engine ─▶ Output ─▶ notify, text::check     │
-//!   signals ──┘      ▲                  └──────────────────────────────┤
+//!   signals,──┘      ▲                  └──────────────────────────────┤
+//!   SNMP             │                                                 │
 //!                    └─────────────────────────────────────────────────┘
 //! ```
 //! One task, nothing detached, whatever the number of real servers.
 
 mod places;
 mod reload;
+#[cfg_attr(not(feature = "snmp"), path = "snmp_absent.rs")]
+mod snmp;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -69,6 +72,7 @@ pub(super) struct Child<'a> {
     next: Option<Box<(Model, Config)>>,
     /// The exit status, once everything is given up.
     done: Option<u8>,
+    snmp: snmp::Snmp,
     /// How long scripts and mails that tell of the stop may still take.
     patience: Option<Instant>,
     /// Dumps in `config_save_dir` so far.
@@ -86,10 +90,11 @@ struct Watches {
 /// Starts, lives, stops. The exit status.
 pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
-    let model = match life::configuration(Kind::Checker, context, &host)? {
+    let mut model = match life::configuration(Kind::Checker, context, &host)? {
         Ok(model) => model,
         Err(status) => return Ok(status),
     };
+    snmp::Snmp::apply(&mut model, &context.options);
     let detail = context.options.log_detail > 0;
     let now = monotonic_now();
     let mut tables = Tables::new(&model.lvs);
@@ -127,9 +132,11 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         model,
         next: None,
         done: None,
+        snmp: snmp::Snmp::default(),
         patience: None,
         saved: 0,
     };
+    child.snmp.configure(&child.model, now);
     child.feed(now, Input::Start);
     child.say_bfd();
     child.context.config_read();
@@ -165,7 +172,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             armed = next;
         }
         poll_fn(|cx| {
-            let mut ready = child.addresses.poll_ready(cx);
+            // All are asked, so that all wake the task.
+            let mut ready = child.addresses.poll_ready(cx) | child.snmp.poll_ready(cx);
             let always = [&watches.timer, &watches.signals, &child.probes_watch];
             let some = [&watches.mail, &watches.files, &watches.bfd];
             for watch in always.into_iter().chain(some.into_iter().flatten()) {
@@ -190,6 +198,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         child.probes_ready();
         child.timeout(monotonic_now());
         child.news(&watches);
+        child.snmp_requests();
         child.signals(&watches.signals, signals);
     }
 }
@@ -264,20 +273,27 @@ impl Child<'_> {
         match output {
             Output::Probe { checker, url } => self.probe(now, checker, url),
             Output::Ipvs(wish) => self.tables.want(wish),
-            Output::RealServer { quiet: true, .. } => {}
             Output::RealServer {
-                rs, up, stopping, ..
+                rs,
+                up,
+                stopping,
+                quiet,
+                in_service,
             } => {
                 let Some((vs, real)) = real_of(&self.model, &self.firsts, rs) else {
                     return;
                 };
-                if self.notifier.tells_real(real, up) {
+                if !quiet && self.notifier.tells_real(real, up) {
                     self.tables.flush(&self.model.global, &self.model.lvs);
                     self.notifier.real(now, (vs, real), up, stopping);
                 }
+                self.snmp_real(now, rs, up, in_service);
             }
-            Output::Quorum(quorum) if quorum.quiet => {}
             Output::Quorum(quorum) => {
+                self.snmp_quorum(now, &quorum);
+                if quorum.quiet {
+                    return;
+                }
                 let Some(vs) = virtual_of(&self.model, quorum.vs) else {
                     return;
                 };
@@ -329,6 +345,7 @@ impl Child<'_> {
         let (model, config) = *next;
         self.firsts = firsts(&model.lvs);
         let old = std::mem::replace(&mut self.model, model);
+        self.snmp.configure(&self.model, monotonic_now());
         self.tables.reconfigure(old.lvs, &self.model.lvs, &config);
     }
 
@@ -411,6 +428,7 @@ impl Child<'_> {
             self.engine.next_timeout(),
             self.probes.next_timeout(),
             self.notifier.next_timeout(),
+            self.snmp.next_timeout(),
             self.patience,
         ];
         own.into_iter().flatten().min()
@@ -424,6 +442,7 @@ impl Child<'_> {
         self.engine.handle_timeout(now);
         self.drain(now);
         self.notifier.handle_timeout(now);
+        self.snmp.handle_timeout(now);
     }
 
     /// Servers that have something to say.
@@ -599,11 +618,12 @@ impl Child<'_> {
         let status = self.done?;
         let now = monotonic_now();
         let patience = *self.patience.get_or_insert(now + STOP_PATIENCE);
-        if self.notifier.busy() && now < patience {
+        if (self.notifier.busy() || self.snmp.busy()) && now < patience {
             return None;
         }
         self.notifier.close_fifos(now);
         self.notifier.kill_all(now);
+        self.snmp.close();
         self.tables.close();
         Some(status)
     }

@@ -9,6 +9,7 @@ use linux_io::signal::Signal;
 use linux_io::timer::monotonic_now;
 use linux_io::watch::Watch;
 
+use super::snmp::Snmp;
 use super::{
     Child, STOP_PATIENCE, configure_files, descriptors, probe_context, say_tls_problem, values,
 };
@@ -32,13 +33,14 @@ impl Child<'_> {
             return;
         };
         self.save(false);
-        let model = match life::parse(Kind::Checker, lines, self.context, &self.host, true) {
+        let mut model = match life::parse(Kind::Checker, lines, self.context, &self.host, true) {
             Ok(model) => model,
             Err(status) => {
                 self.done = Some(status);
                 return;
             }
         };
+        Snmp::apply(&mut model, &self.context.options);
         process::adopt(
             self.context,
             Kind::Checker,

@@ -15,11 +15,12 @@ use vrrp_proto::reasons::Refusal;
 use vrrp_proto::{Input, InstanceId};
 
 use super::Child;
-use crate::agentx::Agent;
+use crate::agentx::{Agent, Presence, apply_options};
 use crate::cli::Options;
+use crate::mib::Pending;
 use crate::vrrp::snmp::traps::{self, Place, Trap};
-use crate::vrrp::snmp::write::{Change, Pending, Present};
-use crate::vrrp::snmp::{View, regions, wanted};
+use crate::vrrp::snmp::write::{Change, Present, test};
+use crate::vrrp::snmp::{View, regions};
 
 /// What notifications tell of an instance, by the ids of the configuration that outputs belong to.
 #[derive(Debug)]
@@ -32,10 +33,8 @@ struct Known {
 /// SNMP of this process.
 #[derive(Debug, Default)]
 pub(super) struct Snmp {
-    agent: Option<Agent>,
-    /// What it was started with: another configuration needs another session.
-    started_as: Option<(Vec<&'static str>, Option<String>)>,
-    pending: Pending,
+    presence: Presence,
+    pending: Pending<Change>,
     instances: Vec<Known>,
     groups: Vec<Box<str>>,
     /// Since when the instances run.
@@ -47,28 +46,15 @@ impl Snmp {
     /// Starts, goes on or ends as the configuration says; `-x` and `-A` are in `options`.
     pub(super) fn configure(&mut self, model: &mut Model, options: &Options, now: Instant) {
         let g = &mut model.global;
-        if options.snmp {
-            g.enable_snmp_vrrp = true;
-            g.enable_snmp_checker = true;
-            g.enable_snmp_rfcv2 = true;
-            g.enable_snmp_rfcv3 = true;
-        }
-        if options.snmp_socket.is_some() {
-            g.snmp_socket.clone_from(&options.snmp_socket);
-        }
+        apply_options(g, options);
         self.detail = options.log_detail > 0;
         self.up_since = Some(now);
-        let regions = regions(g, false);
-        let names: Vec<&'static str> = regions.iter().map(|r| r.name).collect();
-        let new = wanted(g).then(|| (names, g.snmp_socket.clone()));
-        if new == self.started_as {
-            return;
-        }
-        self.close();
-        if new.is_some() {
-            self.agent = Agent::start(regions, g.snmp_socket.as_deref(), now);
-        }
-        self.started_as = new;
+        let checker = cfg!(feature = "lvs")
+            && options.daemons.checker
+            && (g.have_checker || options.daemons.all);
+        let regions = regions(g, checker && g.enable_snmp_checker);
+        self.presence
+            .configure(regions, g.snmp_socket.as_deref(), now);
     }
 
     /// From now on ids mean positions in `model`.
@@ -84,31 +70,26 @@ impl Snmp {
     }
 
     pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
-        self.agent.as_ref().is_some_and(|a| a.poll_ready(cx))
+        self.presence.poll_ready(cx)
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.agent.as_ref().and_then(Agent::next_timeout)
+        self.presence.next_timeout()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if let Some(agent) = &mut self.agent {
-            agent.handle_timeout(now);
-        }
+        self.presence.handle_timeout(now);
     }
 
     pub(super) fn close(&mut self) {
-        if let Some(mut agent) = self.agent.take() {
-            agent.close();
-        }
-        self.started_as = None;
+        self.presence.close();
     }
 }
 
 impl Child<'_> {
     /// Requests of the master agent.
     pub(super) fn snmp_requests(&mut self) {
-        let Some(mut agent) = self.snmp.agent.take() else {
+        let Some(mut agent) = self.snmp.presence.take() else {
             return;
         };
         let now = monotonic_now();
@@ -126,7 +107,7 @@ impl Child<'_> {
                 continue;
             }
             let mut pending = std::mem::take(&mut self.snmp.pending);
-            let step = pending.step(&request.pdu, |n| self.present(n));
+            let step = pending.step(&request.pdu, |object| test(object, |n| self.present(n)));
             self.snmp.pending = pending;
             match step {
                 Ok(changes) => {
@@ -139,7 +120,7 @@ impl Child<'_> {
             }
         }
         agent.settle(now);
-        self.snmp.agent = Some(agent);
+        self.snmp.presence.put_back(agent);
     }
 
     fn present(&self, instance: usize) -> Option<Present> {
@@ -174,7 +155,7 @@ impl Child<'_> {
 
     /// Tells of a change of state.
     pub(super) fn snmp_notify(&mut self, now: Instant, event: &Notify) {
-        if self.snmp.agent.is_none() || !self.model.global.enable_traps {
+        if !self.snmp.presence.is_there() || !self.model.global.enable_traps {
             return;
         }
         match *event {
@@ -198,7 +179,7 @@ impl Child<'_> {
     }
 
     fn snmp_send(&mut self, now: Instant, line: &str, (trap, objects): &Trap) {
-        if let Some(agent) = &mut self.snmp.agent {
+        if let Some(agent) = self.snmp.presence.agent() {
             if self.snmp.detail {
                 log!(Priority::Info, "{line}");
             }

@@ -1,16 +1,14 @@
 //! Sync groups, instances, what they track: KEEPALIVED-MIB vrrp(2), tables 1 to 5, 9 and 12 to 22.
 
 use agentx_wire::{Tree, Value};
-use conf_parsers::keepalived::model::Script;
 use conf_parsers::keepalived::model::vrrp::{
     ParamMatch, SyncGroup, TrackFile, TrackProcess, Tracked, Trackers, VrrpScript,
 };
 use conf_parsers::keepalived::model::vrrp_instance::{AuthType, Version, VrrpInstance, WantState};
 use vrrp_proto::State;
 
-use super::{View, numbered};
-use crate::mib::{address_type, keepalived, octets};
-use crate::text::dump::command;
+use super::View;
+use crate::mib::{address_type, command, command_path, keepalived, numbered, octets};
 use crate::text::dump::snapshot::{GroupNow, InstanceNow, ProcessTrackNow, ScriptInit, ScriptNow};
 
 /// VrrpState: init(0), backup(1), master(2), fault(3), unknown(4).
@@ -22,10 +20,6 @@ const fn state(state: State) -> Value {
         State::Fault => 3,
         State::Stop => 4,
     })
-}
-
-fn script(script: Option<&Script>) -> Option<Value> {
-    script.map(|s| Value::text(&command(s, &[])))
 }
 
 fn truth(value: bool) -> Option<Value> {
@@ -52,12 +46,12 @@ pub(super) fn groups(tree: &mut Tree, view: &View<'_>) {
             (3, |(_, n)| Some(state(n.state))),
             (4, |(g, _)| truth(g.smtp_alert == Some(true))),
             (5, |(g, _)| truth(g.notify_exec)),
-            (6, |(g, _)| script(g.notify.master.as_ref())),
-            (7, |(g, _)| script(g.notify.backup.as_ref())),
-            (8, |(g, _)| script(g.notify.fault.as_ref())),
-            (9, |(g, _)| script(g.notify.any.as_ref())),
+            (6, |(g, _)| command(g.notify.master.as_ref())),
+            (7, |(g, _)| command(g.notify.backup.as_ref())),
+            (8, |(g, _)| command(g.notify.fault.as_ref())),
+            (9, |(g, _)| command(g.notify.any.as_ref())),
             (10, |(g, _)| truth(g.tracking_weight)),
-            (11, |(g, _)| script(g.notify.stop.as_ref())),
+            (11, |(g, _)| command(g.notify.stop.as_ref())),
         ],
     );
     let members = pairs(groups, |g| g.members.as_deref().unwrap_or_default());
@@ -156,11 +150,11 @@ pub(super) fn instances(tree: &mut Tree, view: &View<'_>) {
             (19, |r| seconds(r.written.garp_delay)),
             (20, |r| truth(r.written.smtp_alert == Some(true))),
             (21, |r| truth(r.written.notify_exec)),
-            (22, |r| script(r.written.notify.master.as_ref())),
-            (23, |r| script(r.written.notify.backup.as_ref())),
-            (24, |r| script(r.written.notify.fault.as_ref())),
-            (25, |r| script(r.written.notify.stop.as_ref())),
-            (26, |r| script(r.written.notify.any.as_ref())),
+            (22, |r| command(r.written.notify.master.as_ref())),
+            (23, |r| command(r.written.notify.backup.as_ref())),
+            (24, |r| command(r.written.notify.fault.as_ref())),
+            (25, |r| command(r.written.notify.stop.as_ref())),
+            (26, |r| command(r.written.notify.any.as_ref())),
             (27, |r| {
                 if r.written.version == Some(Version::V3) {
                     truth(r.written.accept == Some(true))
@@ -174,9 +168,9 @@ pub(super) fn instances(tree: &mut Tree, view: &View<'_>) {
                 integer(r.written.version.map_or(0, Version::number))
             }),
             (31, |r| {
-                script(r.written.notify_master_rx_lower_pri.as_ref())
+                command(r.written.notify_master_rx_lower_pri.as_ref())
             }),
-            (32, |r| script(r.written.notify_deleted_script.as_ref())),
+            (32, |r| command(r.written.notify_deleted_script.as_ref())),
             (33, |r| truth(r.written.notify_deleted)),
             (34, |r| group_address(r.written).map(address_type)),
             (35, |r| group_address(r.written).map(octets)),
@@ -266,7 +260,7 @@ pub(super) fn trackers(tree: &mut Tree, view: &View<'_>) {
         &numbered(scripts),
         &[
             (2, |(s, _)| Some(Value::text(&s.name))),
-            (3, |(s, _)| script(s.script.as_ref())),
+            (3, |(s, _)| command(s.script.as_ref())),
             (4, |(s, _)| {
                 integer(i32::try_from(s.interval / 1_000_000).unwrap_or(i32::MAX))
             }),
@@ -282,11 +276,7 @@ pub(super) fn trackers(tree: &mut Tree, view: &View<'_>) {
             (7, |(s, _)| Some(Value::Unsigned(s.rise))),
             (8, |(s, _)| Some(Value::Unsigned(s.fall))),
             (9, |(s, _)| truth(s.reverse)),
-            (10, |(s, _)| {
-                let script = s.script.as_ref()?;
-                let first = script.args.first().map(String::as_str);
-                script.path.as_deref().or(first).map(Value::text)
-            }),
+            (10, |(s, _)| command_path(s.script.as_ref())),
             (11, |(s, _)| {
                 Some(Value::Unsigned(
                     u32::try_from(s.interval).unwrap_or(u32::MAX),

@@ -30,12 +30,7 @@ const VRRP_MIB: [u32; 7] = [1, 3, 6, 1, 2, 1, 68];
 /// mib-2 vrrpv3MIB.
 const VRRPV3_MIB: [u32; 7] = [1, 3, 6, 1, 2, 1, 207];
 
-/// Whether anything is to be shown.
-pub(super) const fn wanted(g: &Global) -> bool {
-    g.enable_snmp_vrrp || g.enable_snmp_rfcv2 || g.enable_snmp_rfcv3
-}
-
-/// What this process answers for. The global objects belong to the checkers' process if that runs with SNMP.
+/// What this process answers for; nothing: it shows nothing. The global objects belong to the checkers' process if that runs with SNMP.
 pub(super) fn regions(g: &Global, checker_has_global: bool) -> Vec<Region> {
     let region = |oid: Oid, name| Region { oid, name };
     let mut out = Vec::new();
@@ -128,9 +123,4 @@ impl<'a> View<'a> {
             None => Some(own),
         }
     }
-}
-
-/// Indices from 1 on.
-fn numbered<T>(rows: impl IntoIterator<Item = T>) -> Vec<(Vec<u32>, T)> {
-    (1..).map(|n| vec![n]).zip(rows).collect()
 }

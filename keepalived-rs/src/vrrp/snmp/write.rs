@@ -1,18 +1,9 @@
 //! What a manager may change: an instance's base priority and whether it preempts. Both hold until the next reload.
 
-use agentx_wire::pdu::Pdu;
 use agentx_wire::{Value, VarBind};
 use vrrp_proto::InstanceId;
 
-use crate::mib::keepalived;
-
-/// Errors of RFC 2741 section 6.2.16, named as in RFC 3416.
-mod error {
-    pub(super) const NO_ACCESS: u16 = 6;
-    pub(super) const WRONG_TYPE: u16 = 7;
-    pub(super) const WRONG_VALUE: u16 = 10;
-    pub(super) const NOT_WRITABLE: u16 = 17;
-}
+use crate::mib::{error, keepalived};
 
 /// A change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,39 +25,10 @@ pub(in crate::vrrp) struct Present {
     pub(in crate::vrrp) version_3: bool,
 }
 
-/// A set in progress: what is to be done, and what undoes it.
-#[derive(Debug, Default)]
-pub(in crate::vrrp) struct Pending(Vec<(Change, Change)>);
-
-impl Pending {
-    /// The step of a set that `pdu` is: what to do now, or error and number of the object.
-    pub(in crate::vrrp) fn step(
-        &mut self,
-        pdu: &Pdu,
-        instance: impl Fn(usize) -> Option<Present>,
-    ) -> Result<Vec<Change>, (u16, u16)> {
-        match pdu {
-            Pdu::TestSet(objects) => {
-                self.0.clear();
-                for (number, object) in (1..).zip(objects) {
-                    let change = test(object, &instance).map_err(|error| (error, number))?;
-                    self.0.push(change);
-                }
-                Ok(Vec::new())
-            }
-            Pdu::CommitSet => Ok(self.0.iter().map(|(change, _)| *change).collect()),
-            Pdu::UndoSet => Ok(self.0.drain(..).rev().map(|(_, undo)| undo).collect()),
-            _ => {
-                self.0.clear();
-                Ok(Vec::new())
-            }
-        }
-    }
-}
-
-fn test(
+/// The change that a request is about, and what undoes it; or the error.
+pub(in crate::vrrp) fn test(
     object: &VarBind,
-    instance: &impl Fn(usize) -> Option<Present>,
+    instance: impl Fn(usize) -> Option<Present>,
 ) -> Result<(Change, Change), u16> {
     let table = keepalived(&[2, 3, 1]);
     let rest = object.name.0.strip_prefix(&*table.0);
@@ -75,7 +37,7 @@ fn test(
     };
     let position = usize::try_from(*row).ok().and_then(|r| r.checked_sub(1));
     let id = position.and_then(|p| u16::try_from(p).ok()).map(InstanceId);
-    let (Some(now), Some(id)) = (position.and_then(instance), id) else {
+    let (Some(now), Some(id)) = (position.and_then(&instance), id) else {
         return Err(error::NOT_WRITABLE);
     };
     let value = match (column, &object.value) {
@@ -105,6 +67,8 @@ fn test(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mib::Pending;
+    use agentx_wire::pdu::Pdu;
 
     fn set(column: u32, row: u32, value: Value) -> Result<Vec<Change>, (u16, u16)> {
         let instance = |n| {
@@ -116,9 +80,11 @@ mod tests {
         };
         let mut pending = Pending::default();
         let name = keepalived(&[2, 3, 1, column, row]);
-        pending.step(&Pdu::TestSet(vec![VarBind { name, value }]), instance)?;
-        let done = pending.step(&Pdu::CommitSet, instance)?;
-        let undone = pending.step(&Pdu::UndoSet, instance)?;
+        pending.step(&Pdu::TestSet(vec![VarBind { name, value }]), |o| {
+            test(o, instance)
+        })?;
+        let done = pending.step(&Pdu::CommitSet, |o| test(o, instance))?;
+        let undone = pending.step(&Pdu::UndoSet, |o| test(o, instance))?;
         assert_ne!(done, undone);
         Ok(done)
     }
