@@ -90,30 +90,24 @@ impl Router {
 
     /// The instance of a VRID on a socket; unicast instances may share one and are told apart by the sender.
     fn find(&self, packet: &Received<'_>, vrid: u8) -> Option<InstanceId> {
-        let mut found = self.ids().filter(|id| {
-            self.config.instances[id.index()].vrid.get() == vrid
-                && self.socket_of(*id) == Some(packet.socket)
-        });
-        let first = found.next()?;
-        if found.next().is_none() {
+        let mut same = self.listeners(packet.socket, vrid);
+        let others = same.clone();
+        let first = same.next()?;
+        if same.next().is_none() {
             return Some(first);
         }
-        let same = |id: &InstanceId| {
-            self.config.instances[id.index()].vrid.get() == vrid
-                && self.socket_of(*id) == Some(packet.socket)
-        };
-        self.ids()
-            .filter(same)
+        others
+            .clone()
             .find(|id| self.live[id.index()].last_sender == Some(packet.source))
             .or_else(|| {
-                self.ids().filter(same).find(|id| {
-                    match &self.config.instances[id.index()].destination {
+                others
+                    .clone()
+                    .find(|id| match &self.config.instances[id.index()].destination {
                         Destination::Unicast(peers) => {
                             peers.iter().any(|p| p.address == packet.source)
                         }
                         Destination::Multicast(_) => false,
-                    }
-                })
+                    })
             })
     }
 

@@ -37,6 +37,8 @@ pub struct Router {
     pub(crate) sockets: Vec<Socket>,
     /// Parallel to `config.instances`.
     socket_of: Vec<SocketId>,
+    /// Who listens to a VRID on a socket, in order: a packet is not to look at every instance.
+    listeners: Vec<(SocketId, u8, InstanceId)>,
     pub(crate) timers: Timers,
     pub(crate) queue: VecDeque<Output>,
     /// End of `vrrp_startup_delay`, while it runs.
@@ -49,6 +51,8 @@ pub struct Router {
     pub(crate) utc_ahead: u64,
     /// An instance signs or verifies adverts with the time.
     wants_clock: bool,
+    /// An instance has `timer_expired_backup`.
+    pub(crate) minds_lateness: bool,
     /// Names of the configuration before the last reload, while outputs about it are in the queue.
     retired: Option<Box<Names>>,
     /// They are no longer needed at the next [`Self::poll_output`]: whoever does several outputs at a time has done those about
@@ -92,6 +96,7 @@ impl Router {
             paces: Vec::new(),
             sockets: Vec::new(),
             socket_of: Vec::new(),
+            listeners: Vec::new(),
             timers: Timers::default(),
             queue: VecDeque::new(),
             startup_until: None,
@@ -100,6 +105,7 @@ impl Router {
             unbound: Vec::new(),
             utc_ahead: 0,
             wants_clock: false,
+            minds_lateness: false,
             retired: None,
             retiring: false,
             config,
@@ -368,7 +374,9 @@ impl Router {
     /// Fresh runtime state for `config`.
     pub(crate) fn build_live(&mut self) {
         self.live = self.config.instances.iter().map(Live::new).collect();
-        self.wants_clock = self.config.instances.iter().any(|i| i.hmac.is_some());
+        let instances = &self.config.instances;
+        self.wants_clock = instances.iter().any(|i| i.hmac.is_some());
+        self.minds_lateness = instances.iter().any(|i| i.timer_expired_backup.is_some());
         self.groups = self
             .config
             .groups
@@ -409,6 +417,26 @@ impl Router {
             self.socket_of
                 .push(SocketId(u16::try_from(position).unwrap_or(u16::MAX)));
         }
+        let instances = self.ids().zip(&self.config.instances).zip(&self.socket_of);
+        self.listeners = instances
+            .map(|((id, config), socket)| (*socket, config.vrid.get(), id))
+            .collect();
+        self.listeners.sort_unstable();
+    }
+
+    /// The instances with this VRID on this socket, in their order.
+    pub(crate) fn listeners(
+        &self,
+        socket: SocketId,
+        vrid: u8,
+    ) -> impl Iterator<Item = InstanceId> + Clone + '_ {
+        let from = self
+            .listeners
+            .partition_point(|(s, v, _)| (*s, *v) < (socket, vrid));
+        let rest = self.listeners.get(from..).unwrap_or_default();
+        rest.iter()
+            .take_while(move |(s, v, _)| (*s, *v) == (socket, vrid))
+            .map(|(_, _, id)| *id)
     }
 
     pub(crate) fn stop(&mut self) {

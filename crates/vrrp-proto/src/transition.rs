@@ -217,6 +217,9 @@ impl Router {
 
     /// `timer_expired_backup`: a master that slept so long that another router may have taken over steps back first.
     pub(crate) fn check_lateness(&mut self, now: Instant) {
+        if !self.minds_lateness {
+            return;
+        }
         let Some(due) = self.timers.next() else {
             return;
         };
