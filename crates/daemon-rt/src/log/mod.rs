@@ -12,7 +12,8 @@
 //!
 //! The sinks are process-wide and can be exchanged at any time: a forked child sets its own ident
 //! and file. Logging never fails and never blocks for long: a full syslog socket costs at most
-//! [`syslog::PATIENCE`] once, then lines are dropped and counted until it accepts again.
+//! [`syslog::PATIENCE`] once, then lines are dropped and counted until it accepts again. Who has something more
+//! urgent to do than to write holds lines back with [`hold_back`].
 
 mod console;
 mod file;
@@ -59,6 +60,10 @@ impl Priority {
 static SYSLOG: Mutex<Option<Syslog>> = Mutex::new(None);
 static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 static FILE: Mutex<Option<(LogFile, Layout)>> = Mutex::new(None);
+/// Lines that are held back.
+static HELD: Mutex<Option<Vec<(Priority, String)>>> = Mutex::new(None);
+/// With more lines than this nothing is held back any longer.
+const MOST_HELD: usize = 4096;
 
 /// A sink is plain data between two lines, so a panic while it was held leaves nothing half done.
 fn hold<T>(sink: &'static Mutex<T>) -> MutexGuard<'static, T> {
@@ -93,16 +98,41 @@ pub fn to_syslog_only(priority: Priority, facility: Option<Facility>, text: &str
     }
 }
 
+/// From now on lines of [`log`] wait for [`let_go`], in their order, unless they are [`Priority::Crit`] or worse: those, and whatever
+/// waits before them, are delivered at once. Lines have the time of their delivery. Do not fork before they are let go.
+pub fn hold_back() {
+    hold(&HELD).get_or_insert_with(Vec::new);
+}
+
+/// Delivers the lines that wait; later ones do not wait.
+pub fn let_go() {
+    let held = hold(&HELD).take();
+    for (priority, text) in held.into_iter().flatten() {
+        deliver(priority, &text);
+    }
+}
+
 /// Logs one line. A trailing newline is not wanted; newlines inside are delivered as they are. Without any sink set it goes
 /// nowhere.
 pub fn log(priority: Priority, text: fmt::Arguments<'_>) {
     let text = fmt::format(text);
-    to_syslog_only(priority, None, &text);
+    if let Some(held) = hold(&HELD).as_mut() {
+        if priority > Priority::Crit && held.len() < MOST_HELD {
+            held.push((priority, text));
+            return;
+        }
+    }
+    let_go();
+    deliver(priority, &text);
+}
+
+fn deliver(priority: Priority, text: &str) {
+    to_syslog_only(priority, None, text);
     if let Some(console) = hold(&CONSOLE).as_ref() {
-        console.write(priority, &text);
+        console.write(priority, text);
     }
     if let Some((file, layout)) = hold(&FILE).as_ref() {
-        file.write_all(layout.line(priority, &text).as_bytes());
+        file.write_all(layout.line(priority, text).as_bytes());
     }
 }
 
@@ -163,6 +193,23 @@ mod tests {
         let n = syslogd.recv(&mut buf).unwrap();
         assert!(String::from_utf8_lossy(buf.get(..n).unwrap()).ends_with("]: five"));
 
+        // What is held back keeps its place; what is grave takes everything before it along.
+        hold_back();
+        crate::log!(Priority::Info, "held");
+        crate::log!(Priority::Notice, "and held");
+        let file = || std::fs::read_to_string(&path).unwrap();
+        assert!(file().ends_with("five\n"));
+        let_go();
+        assert!(file().ends_with("five\nheld\nand held\n"));
+        hold_back();
+        crate::log!(Priority::Info, "before");
+        crate::log!(Priority::Crit, "panic");
+        assert!(file().ends_with("before\npanic\n"));
+        for line in ["held", "and held", "before", "panic"] {
+            let n = syslogd.recv(&mut buf).unwrap();
+            assert!(String::from_utf8_lossy(buf.get(..n).unwrap()).ends_with(line));
+        }
+
         to_syslog_only(Priority::Info, Some(Facility::LOCAL0), "six");
         let n = syslogd.recv(&mut buf).unwrap();
         assert!(buf.get(..n).unwrap().starts_with(b"<134>"));
@@ -170,7 +217,7 @@ mod tests {
         set_syslog(None);
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
-            "one 1\ntwo\nthree\nfour\nnobody listens\nfive\n"
+            "one 1\ntwo\nthree\nfour\nnobody listens\nfive\nheld\nand held\nbefore\npanic\n"
         );
         set_file(None);
         std::fs::remove_dir_all(&dir).unwrap();
