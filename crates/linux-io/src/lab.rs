@@ -388,7 +388,7 @@ fn exchange(
     receiver: &Receiver,
     buffer: &mut [u8],
 ) -> crate::vrrp_sock::Packet {
-    let mut burst = Burst::new(buffer.len());
+    let mut burst = Burst::new(buffer.len(), 1);
     // The deadline only ends a test that has gone wrong.
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
@@ -466,9 +466,9 @@ fn lab_adverts_travel_over_ipv4() {
     );
     assert_eq!((buffer[1], buffer[8]), (0xc0, 255));
     assert_eq!(buffer[20..26], [1, 2, 3, 4, 5, 6]);
-    let nothing = own.receive(&mut Burst::new(64)).unwrap();
+    let nothing = own.receive(&mut Burst::new(64, BURST)).unwrap();
     assert_eq!(nothing, 0, "own adverts are not heard");
-    let mut many = Burst::new(64);
+    let mut many = Burst::new(64, BURST);
     while receiver.receive(&mut many).unwrap() > 0 {}
     let packets = [(&packet[..], way); BURST + 3];
     sender.send_burst(&packets, |n, e| panic!("{n}: {e}"));

@@ -204,13 +204,23 @@ impl Receiver {
         Ok(Self { fd, family })
     }
 
-    /// Takes packets that wait, as many as fit into `burst`, and tells how many those are. Fewer than [`BURST`]: no more waits.
+    /// Takes packets that wait, as many as fit into `burst`, and tells how many those are. Fewer than [`Burst::most`]: no more waits.
     pub fn receive(&self, burst: &mut Burst) -> io::Result<usize> {
+        if burst.most <= FEW {
+            self.receive_most::<FEW>(burst)
+        } else {
+            self.receive_most::<BURST>(burst)
+        }
+    }
+
+    /// With room on the stack for `N` packets: nothing is to be cleared for packets that cannot come.
+    fn receive_most<const N: usize>(&self, burst: &mut Burst) -> io::Result<usize> {
         burst.len = 0;
-        let mut names = [const { MaybeUninit::<libc::sockaddr_storage>::zeroed() }; BURST];
-        let mut controls = [[0_u64; CONTROL_WORDS]; BURST];
+        let most = burst.most.min(N);
+        let mut names = [const { MaybeUninit::<libc::sockaddr_storage>::zeroed() }; N];
+        let mut controls = [[0_u64; CONTROL_WORDS]; N];
         // SAFETY: all-zero is valid for both structs: null pointers with zero lengths.
-        let (mut parts, mut messages): ([libc::iovec; BURST], [libc::mmsghdr; BURST]) =
+        let (mut parts, mut messages): ([libc::iovec; N], [libc::mmsghdr; N]) =
             unsafe { mem::zeroed() };
         let rooms = burst.bytes.chunks_exact_mut(burst.slot).zip(&mut parts);
         let slots = names.iter_mut().zip(&mut controls).zip(&mut messages);
@@ -226,13 +236,13 @@ impl Receiver {
             header.msg_controllen = mem::size_of_val(control) as _;
         }
         let got = loop {
-            // SAFETY: BURST headers point at names, parts, rooms and control buffers that are given with their sizes and live
-            // across the call.
+            // SAFETY: the first `most` headers point at names, parts, rooms and control buffers that are given with their sizes
+            // and live across the call.
             let got = unsafe {
                 libc::recvmmsg(
                     self.fd.as_raw_fd(),
                     messages.as_mut_ptr(),
-                    BURST as libc::c_uint,
+                    most as libc::c_uint,
                     0,
                     std::ptr::null_mut(),
                 )
@@ -263,26 +273,29 @@ impl Receiver {
             };
             read_control(&message.msg_hdr, packet);
         }
-        burst.len = got.min(BURST);
+        burst.len = got.min(most);
         Ok(burst.len)
     }
 }
 
 /// Most packets of one [`Receiver::receive`] and of one system call of [`Sender::send_burst`].
 pub const BURST: usize = 16;
+/// Places for a burst where hardly ever more than one packet waits.
+const FEW: usize = 2;
 
 /// Room for packets, used over and over.
 #[derive(Debug)]
 pub struct Burst {
     bytes: Vec<u8>,
     slot: usize,
+    most: usize,
     packets: [Packet; BURST],
     len: usize,
 }
 
 impl Burst {
-    /// Room for packets of `longest` bytes each; longer ones are cut.
-    pub fn new(longest: usize) -> Self {
+    /// Room for `most` packets (at least 1, at most [`BURST`]) of `longest` bytes each; longer ones are cut.
+    pub fn new(longest: usize, most: usize) -> Self {
         let none = Packet {
             len: 0,
             cut: false,
@@ -292,9 +305,11 @@ impl Burst {
             hop_limit: None,
         };
         let slot = longest.max(1);
+        let most = most.clamp(1, BURST);
         Self {
-            bytes: vec![0; slot.saturating_mul(BURST)],
+            bytes: vec![0; slot.saturating_mul(most)],
             slot,
+            most,
             packets: [none; BURST],
             len: 0,
         }
@@ -303,6 +318,11 @@ impl Burst {
     /// Length of the longest packet that fits.
     pub const fn longest(&self) -> usize {
         self.slot
+    }
+
+    /// How many packets it has room for.
+    pub const fn most(&self) -> usize {
+        self.most
     }
 
     /// Forgets them.
@@ -440,11 +460,20 @@ impl Sender {
 
     /// How many of the packets went. An error is that of the first one; if a later one fails, the count ends before it.
     fn send_some(&self, packets: &[(&[u8], Route)]) -> io::Result<usize> {
+        if packets.len() == 1 {
+            self.send_most::<1>(packets)
+        } else {
+            self.send_most::<BURST>(packets)
+        }
+    }
+
+    /// With room on the stack for `N` packets.
+    fn send_most<const N: usize>(&self, packets: &[(&[u8], Route)]) -> io::Result<usize> {
         let direct = packets.first().is_some_and(|(_, route)| route.direct);
-        let mut controls = [[0_u64; CONTROL_WORDS]; BURST];
-        let mut names: [Option<SockAddr>; BURST] = [const { None }; BURST];
+        let mut controls = [[0_u64; CONTROL_WORDS]; N];
+        let mut names: [Option<SockAddr>; N] = [const { None }; N];
         // SAFETY: all-zero is valid for both structs: null pointers with zero lengths.
-        let (mut parts, mut messages): ([libc::iovec; BURST], [libc::mmsghdr; BURST]) =
+        let (mut parts, mut messages): ([libc::iovec; N], [libc::mmsghdr; N]) =
             unsafe { mem::zeroed() };
         let mut count: libc::c_uint = 0;
         let slots = names.iter_mut().zip(&mut controls).zip(&mut parts);

@@ -6,9 +6,7 @@ use std::os::fd::AsRawFd;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::epoll::ReadSet;
-use linux_io::vrrp_sock::{
-    BURST, Burst, Channel, Device, OpenError, Receiver, Route, Sender, Spec, Step,
-};
+use linux_io::vrrp_sock::{Burst, Channel, Device, OpenError, Receiver, Route, Sender, Spec, Step};
 use net_types::{Family, IfIndex};
 use netlink_wire::Link;
 use nix::errno::Errno;
@@ -164,7 +162,7 @@ impl Sockets {
             return false;
         };
         match receiver.receive(burst) {
-            Ok(got) => got == BURST,
+            Ok(got) => got == burst.most(),
             Err(e) => {
                 let errno = e.raw_os_error().unwrap_or(0);
                 let text = Errno::from_raw(errno).desc();

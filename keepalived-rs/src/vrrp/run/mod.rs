@@ -62,9 +62,14 @@ use crate::host::System;
 use crate::process::Scheduling;
 
 /// Addresses, routes and rules that are set together when many instances become master at once, rounded up to whole instances.
-/// More save little, for a batch of these needs three system calls; and its last address keeps the announcement of its first
-/// waiting.
-const OBJECTS_AT_ONCE: usize = 32;
+/// A batch of these needs four system calls, some microseconds, while each address takes the kernel ten: more would save little, and the
+/// last address keeps the announcement of the first waiting.
+const OBJECTS_AT_ONCE: usize = 8;
+/// How often deadlines that are due by now go ahead of log lines and repeated announcements of one turn.
+const URGENT_ROUNDS: usize = 16;
+/// A wait that is to end this many times the pause between the last two turns from now, or sooner, is worth setting the timer for; one
+/// that is longer is worth being woken in vain once.
+const PAUSES: u64 = 8;
 /// Packets in one turn: the adverts of several sockets full of instances, and yet a flood does not keep ours from being sent.
 const PACKETS_AT_ONCE: usize = 1024;
 /// How long the end waits for scripts and mails that tell of it.
@@ -126,6 +131,8 @@ struct Child<'a> {
     lanes: Vec<Lane>,
     /// Room for a packet.
     longest_packet: usize,
+    /// Packets that may come at once, as far as it is worth to take them at once.
+    most_packets: usize,
     model: Model,
     notifier: Notifier,
     tracking: Tracking,
@@ -203,6 +210,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         router: Router::new(config, now),
         lanes: Vec::new(),
         longest_packet: 0,
+        most_packets: 1,
         notifier: Notifier::new(&model, detail),
         tracking,
         model,
@@ -256,15 +264,23 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             .transpose()?,
     };
     let mut armed = None;
-    let mut burst = Burst::new(child.longest_packet);
+    let mut burst = child.burst();
+    // The last turn and the one before.
+    let mut turns = [monotonic_now(); 2];
     loop {
         child.tell_unbound();
         if let Some(status) = child.finished() {
             return Ok(status);
         }
         let next = child.next_timeout();
-        // A deadline that moves away, as each advert moves a backup's, is looked at when the old one is there.
-        if next.is_some_and(|next| armed.is_none_or(|armed| next < armed)) {
+        // A deadline that moves away, as each advert moves a backup's, is looked at when the old one is there. Where little happens it
+        // is the other way round: to be woken for nothing costs more than to set the timer after each advert.
+        let [last, before] = turns;
+        let worth = |next: Instant, armed: Instant| {
+            next < armed
+                || next > armed && next.since(last) <= last.since(before).saturating_mul(PAUSES)
+        };
+        if next.is_some_and(|next| armed.is_none_or(|armed| worth(next, armed))) {
             timer.set(next)?;
             armed = next;
         }
@@ -279,12 +295,14 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
                 }
             }
         }
-        if burst.longest() != child.longest_packet {
-            burst = Burst::new(child.longest_packet);
+        if (burst.longest(), burst.most()) != child.burst_size() {
+            burst = child.burst();
         }
         // Packets first: an advert that has arrived must not be late because others were due at the same time.
         child.packets(&watches.sockets, &mut burst);
-        child.timeout(monotonic_now());
+        let now = monotonic_now();
+        turns = [now, last];
+        child.timeout(now);
         child.news(&watches.kernel);
         child.followed();
         child.mail(watches.mail.as_ref());
@@ -314,6 +332,14 @@ impl Child<'_> {
         }
     }
 
+    fn burst_size(&self) -> (usize, usize) {
+        (self.longest_packet, self.most_packets)
+    }
+
+    fn burst(&self) -> Burst {
+        Burst::new(self.longest_packet, self.most_packets)
+    }
+
     fn next_timeout(&self) -> Option<Instant> {
         let own = [
             self.router.next_timeout(),
@@ -327,9 +353,21 @@ impl Child<'_> {
     }
 
     fn timeout(&mut self, now: Instant) {
-        self.tell_clock(now);
-        self.router.handle_timeout(now);
-        self.drain(now);
+        let mut round = now;
+        for _ in 0..URGENT_ROUNDS {
+            self.tell_clock(round);
+            self.router.handle_timeout(round);
+            self.drain_urgent(round);
+            if !self.repeats_wait() {
+                break;
+            }
+            // Whose turn has come meanwhile is not to wait for repetitions.
+            round = monotonic_now();
+            if self.router.next_timeout().is_none_or(|at| at > round) {
+                break;
+            }
+        }
+        self.finish();
         self.notifier.handle_timeout(now);
         self.tracking.handle_timeout(now);
         self.tracked(now);

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::timer::monotonic_now;
+use linux_io::vrrp_sock::BURST;
 use net_types::{IfIndex, Instant};
 use vrrp_proto::config::{Config, IfId, TrackSource};
 use vrrp_proto::notice::InstanceNotice;
-use vrrp_proto::output::{Notify, Transmit};
+use vrrp_proto::output::Transmit;
 use vrrp_proto::{Input, InstanceId, Notice, Output, SocketId};
 
 use super::buffers::{longest_packet, receive_buffer};
@@ -55,6 +56,12 @@ impl Child<'_> {
     /// no old master waits for our log or for the kernel's lock; each instance still has its own order. How many those are is
     /// bounded: the first are not to wait for the last.
     pub(super) fn drain(&mut self, now: Instant) {
+        self.drain_urgent(now);
+        self.finish();
+    }
+
+    /// The same, but log lines and repeated announcements are left to [`Self::finish`], for what may be more urgent.
+    pub(super) fn drain_urgent(&mut self, now: Instant) {
         let mut later = std::mem::take(&mut self.later);
         loop {
             let mut objects = 0_usize;
@@ -71,11 +78,16 @@ impl Child<'_> {
                     // What comes after it belongs to other sockets.
                     Output::Reconfigured => {
                         self.act_all(now, &mut later);
+                        self.tell(now);
                         objects = 0;
                         self.act(now, output);
                     }
                     // With nothing before it there is no reason to wait.
-                    output if later.is_empty() && self.sockets.queued() == 0 => {
+                    output
+                        if later.is_empty()
+                            && self.events.is_empty()
+                            && self.sockets.queued() == 0 =>
+                    {
                         self.act(now, output);
                     }
                     output => {
@@ -86,7 +98,8 @@ impl Child<'_> {
                 }
             }
             self.act_all(now, &mut later);
-            self.settle();
+            self.tell(now);
+            self.settle_first();
             let refused = std::mem::take(&mut self.refused);
             if refused.is_empty() {
                 break;
@@ -98,13 +111,28 @@ impl Child<'_> {
         self.later = later;
     }
 
-    /// Adverts, then the rest in its order. Scripts and the like are told when the addresses of all are announced.
+    /// What may wait until nothing urgent is left.
+    pub(super) fn finish(&mut self) {
+        log::let_go();
+        self.settle();
+    }
+
+    /// Whether [`Self::finish`] has something to send.
+    pub(super) fn repeats_wait(&self) -> bool {
+        self.announcer.as_ref().is_some_and(Announcer::is_waiting)
+    }
+
+    /// Adverts, then the rest in its order. Scripts and the like are told by [`Self::tell`], when the addresses of all are announced;
+    /// log lines wait until somebody looks for them.
     fn act_all(&mut self, now: Instant, later: &mut Vec<Output>) {
         self.send_adverts();
-        let mut events = std::mem::take(&mut self.events);
+        if later.is_empty() {
+            return;
+        }
+        log::hold_back();
         for output in later.drain(..) {
             match output {
-                Output::Notify(event) if self.notifier.tells(&event) => events.push(event),
+                Output::Notify(event) if self.notifier.tells(&event) => self.events.push(event),
                 // What makes an instance master does not undo what was told of another.
                 Output::Add(_)
                 | Output::Announce { .. }
@@ -112,24 +140,25 @@ impl Child<'_> {
                 | Output::Notice(_)
                 | Output::Notify(_) => self.act(now, output),
                 output => {
-                    self.tell(now, &mut events);
+                    self.tell(now);
                     self.act(now, output);
                 }
             }
         }
-        self.tell(now, &mut events);
-        self.events = events;
     }
 
-    fn tell(&mut self, now: Instant, events: &mut Vec<Notify>) {
-        if events.is_empty() {
+    /// Tells scripts and the like what they wait for, after everything that they may look at.
+    fn tell(&mut self, now: Instant) {
+        if self.events.is_empty() {
             return;
         }
-        self.settle();
+        self.finish();
+        let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
             self.notifier.notify(now, &event);
             self.remote_notify(now, &event);
         }
+        self.events = events;
     }
 
     fn send_adverts(&mut self) {
@@ -181,7 +210,7 @@ impl Child<'_> {
             }
             Output::Remove { object, leftover } => {
                 // Nothing is announced of an address that has gone.
-                if self.announcer.as_ref().is_some_and(Announcer::is_waiting) {
+                if self.repeats_wait() {
                     self.settle_objects();
                 }
                 self.kernel.remove(object, leftover);
@@ -208,7 +237,7 @@ impl Child<'_> {
             Output::FirewallRemove(id) => self.unblock(id),
             Output::Notify(event) => {
                 if self.notifier.tells(&event) {
-                    self.settle();
+                    self.finish();
                     self.notifier.notify(now, &event);
                 }
                 self.remote_notify(now, &event);
@@ -323,6 +352,8 @@ impl Child<'_> {
         });
         self.lanes = lanes.collect();
         self.longest_packet = longest_packet(self.router.config());
+        // Each instance hears one master; one place more tells that no packet waits.
+        self.most_packets = self.lanes.len().saturating_add(1).min(BURST);
     }
 
     pub(super) fn refresh_sockets(&mut self) {

@@ -7,6 +7,7 @@ use crate::vrrp::garp::Announcer;
 use crate::vrrp::kernel::{Buffers, Kernel};
 use crate::vrrp::objects::Objects;
 use linux_io::netns;
+use linux_io::vrrp_sock::BURST;
 use vrrp_proto::config::{IfId, InstanceId};
 
 fn ip(words: &str) {
@@ -80,7 +81,7 @@ fn lab_sockets_follow_their_interfaces() {
     ip("link del va");
     refresh(&mut sockets, &mut kernel, &swapped);
     assert_eq!(sockets.descriptors(SocketId(0)), (-1, -1));
-    let mut burst = Burst::new(64);
+    let mut burst = Burst::new(64, BURST);
     assert!(!sockets.receive(SocketId(0), &mut burst));
     assert_eq!(burst.packets().count(), 0);
     pair_of_links();
@@ -112,7 +113,7 @@ fn advert_arrives(sockets: &mut Sockets, kernel: &Kernel, from: SocketId, to: So
             assert!(!more);
             if !ready.is_empty() {
                 assert_eq!(ready, [to]);
-                let mut burst = Burst::new(64);
+                let mut burst = Burst::new(64, BURST);
                 sockets.receive(to, &mut burst);
                 let (packet, buffer) = burst.packets().next().unwrap();
                 assert_eq!((packet.len, packet.hop_limit), (24, Some(255)));
