@@ -115,10 +115,13 @@ fn blank(text: &mut [u8], at: &Diagnostic) -> bool {
         return false;
     };
     let before = text.get(..start).unwrap_or_default();
-    let mut from = before
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |i| i + 1);
+    // A statement begins with its line, or behind a brace on it.
+    let begin = |text: &[u8]| {
+        text.iter()
+            .rposition(|b| matches!(b, b'\n' | b'{' | b'}'))
+            .map_or(0, |i| i + 1)
+    };
+    let mut from = begin(before);
     let mut to = start;
     if token == b'}' {
         // Something before it is not complete.
@@ -126,11 +129,7 @@ fn blank(text: &mut [u8], at: &Diagnostic) -> bool {
             .iter()
             .rposition(|b| !b.is_ascii_whitespace())
             .map_or(0, |i| i + 1);
-        let before = text.get(..to).unwrap_or_default();
-        from = before
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |i| i + 1);
+        from = begin(text.get(..to).unwrap_or_default());
     } else {
         let mut depth = 0_u32;
         let mut comment = false;
@@ -163,10 +162,8 @@ fn blank(text: &mut [u8], at: &Diagnostic) -> bool {
         }
     }
     let mut changed = false;
-    // Braces in front of the token belong to blocks around it.
-    let braces = |b: u8| b == b'{' || b == b'}';
-    for (i, b) in text.iter_mut().enumerate().take(to).skip(from) {
-        if *b != b'\n' && !(i < start && braces(*b)) && !b.is_ascii_whitespace() {
+    for b in text.iter_mut().take(to).skip(from) {
+        if !b.is_ascii_whitespace() {
             *b = b' ';
             changed = true;
         }
@@ -199,6 +196,16 @@ mod tests {
                 (16, true),
                 (19, true)
             ]
+        );
+    }
+
+    #[test]
+    fn errors_behind_braces_on_a_line_do_not_hide_others() {
+        let text = "Sync { Mode FTFW { ResendQueueSize abc\n }\n UDP { Port 99\n Interfac lo\n } }\n\
+                    General { Nice big\n HashSize 4\n Hashsize\n UNIX { Path\n } }\n";
+        assert_eq!(
+            lines(text),
+            [(1, true), (4, true), (6, true), (8, true), (10, true)]
         );
     }
 
