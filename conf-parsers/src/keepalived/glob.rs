@@ -1,5 +1,7 @@
 //! File name patterns of `include`: `*`, `?`, `[…]` and `{a,b}`, independent of the C library (musl's glob knows no braces).
 
+use net_types::SortedSet;
+
 use crate::source::Source;
 
 /// What a pattern gave.
@@ -41,8 +43,7 @@ pub fn glob(source: &dyn Source, dir: &str, pattern: &str) -> Matches {
     for one in alternatives {
         let mut names = Vec::new();
         walk(source, dir, String::new(), &one, &mut names, &mut out);
-        names.sort();
-        out.names.append(&mut names);
+        out.names.extend(SortedSet::from_iter(names));
     }
     out
 }

@@ -22,6 +22,9 @@ pub(crate) const FORCED: &[(&str, &str)] = &[
 /// The profile with which the feed builds.
 pub(crate) const ROUTER: &str = "router";
 
+/// What its Makefiles add to the compiler's flags on this CPU.
+const ROUTER_FLAGS: &str = "-Cforce-unwind-tables=no -Clink-arg=-Wl,-z,pack-relative-relocs";
+
 /// A daemon with some of its features.
 struct Set {
     daemon: &'static str,
@@ -192,7 +195,9 @@ fn build(set: &Set) -> Result<PathBuf> {
         .env("CARGO_TARGET_DIR", &folder)
         .env_remove("KEEPALIVED_KEYWORDS");
     if set.router {
-        build.env("CARGO_PROFILE_ROUTER_STRIP", "false");
+        build
+            .env("CARGO_PROFILE_ROUTER_STRIP", "false")
+            .env("RUSTFLAGS", ROUTER_FLAGS);
     } else {
         build
             .envs(FORCED.iter().copied())

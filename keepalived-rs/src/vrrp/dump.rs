@@ -10,7 +10,7 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::timer::monotonic_now;
 use linux_io::users;
-use net_types::{Family, Instant};
+use net_types::{Family, Instant, SortedMap};
 use netlink_wire::Link;
 use netlink_wire::link::{IPVLAN_F_PRIVATE, IPVLAN_F_VEPA, Kind};
 use vrrp_proto::config::{Track, TrackSource, TrackerState, VirtualAddress};
@@ -269,16 +269,15 @@ impl Sources<'_> {
         let (fd_in, fd_out) = self.sockets.descriptors(id);
         let socket = self.router.sockets().get(id.index());
         let instances = self.router.config().instances.iter().enumerate();
-        let mut on_it: Vec<(String, u8)> = instances
+        let on_it: SortedMap<_, _> = instances
             .filter(|(n, _)| {
                 u16::try_from(*n)
                     .ok()
                     .and_then(|n| self.router.socket_of(InstanceId(n)))
                     == Some(id)
             })
-            .map(|(_, i)| (i.name.to_string(), i.vrid.get()))
+            .map(|(n, i)| ((i.vrid.get(), n), i.name.to_string()))
             .collect();
-        on_it.sort_by_key(|(_, vrid)| *vrid);
         SocketNow {
             fd_in,
             fd_out,
@@ -291,7 +290,10 @@ impl Sources<'_> {
             ah: socket.is_some_and(|s| s.ah),
             unicast_source: socket.and_then(|s| s.unicast_source),
             rx_buffer: i32::try_from((self.receive_buffer)(id)).unwrap_or(i32::MAX),
-            instances: on_it,
+            instances: on_it
+                .into_iter()
+                .map(|((vrid, _), name)| (name, vrid))
+                .collect(),
         }
     }
 

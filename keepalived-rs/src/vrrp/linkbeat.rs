@@ -45,13 +45,12 @@ impl Polling {
         self.polled.clear();
         let mut states = SortedMap::new();
         let order = |name: &str| interfaces.by_name(name).map_or(u32::MAX, |l| l.index);
-        let mut wanted: Vec<_> = vrrp
+        let wanted: SortedMap<_, _> = vrrp
             .interfaces
             .iter()
-            .filter_map(|(name, s)| Some((order(name), name.clone(), s.linkbeat?)))
+            .filter_map(|(name, s)| Some(((order(name), name.clone()), s.linkbeat?)))
             .collect();
-        wanted.sort_by_key(|(index, ..)| *index);
-        for (_, name, method) in wanted {
+        for ((_, name), method) in wanted {
             if !is_used(config, &name) {
                 log!(
                     Priority::Info,

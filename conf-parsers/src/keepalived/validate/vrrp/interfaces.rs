@@ -1,6 +1,6 @@
 //! The interfaces that exist, and those that the configuration will create (VMAC, ipvlan), during validation.
 
-use net_types::{Family, MacAddr};
+use net_types::{Family, MacAddr, SortedSet};
 
 use crate::keepalived::engine::Ctx;
 use crate::keepalived::model::VrrpModel;
@@ -48,9 +48,7 @@ impl Interfaces {
     /// The existing interfaces and those that the configuration names.
     pub(super) fn read(ctx: &Ctx<'_>, vrrp: &VrrpModel) -> Self {
         let mut all = Self::default();
-        let mut names = ctx.host.interface_names();
-        names.sort();
-        for name in &names {
+        for name in &SortedSet::from_iter(ctx.host.interface_names()) {
             all.named(ctx, name);
         }
         for instance in &vrrp.instances {
