@@ -3,7 +3,7 @@
 //! In: the checked [`Model`]. Out: the core's [`Config`] and the numbers of the static objects.
 //! Positions agree: instance and group n of the model are instance and group n of the core.
 
-use std::net::IpAddr;
+mod instance;
 
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::address::Address;
@@ -11,16 +11,11 @@ use conf_parsers::keepalived::model::print_address::{AddressState, print_address
 use conf_parsers::keepalived::model::print_route::{InstalledOn, print_route};
 use conf_parsers::keepalived::model::print_rule::print_rule;
 use conf_parsers::keepalived::model::vrrp::{SyncGroup, Tracked, Trackers};
-use conf_parsers::keepalived::model::vrrp_instance::{
-    AuthHmac, AuthType, HmacMode as WrittenMode, OldUnicastChecksum, Version as WrittenVersion,
-    VrrpInstance, WantState,
-};
-use net_types::{Duration, Family, Vrid};
+use conf_parsers::keepalived::model::vrrp_instance::VrrpInstance;
+use net_types::Duration;
 use vrrp_proto::config::{
-    AntiReplay, Auth, Config, Destination, Garp, Global, Group, GroupId, Hmac, HmacKey, HmacMode,
-    IfId, Instance, InstanceId, Interface, LinkFacts, Object, OldChecksum, Pacing, Peer, Track,
-    TrackSource, Tracker, TrackerId, TrackerKind, TrackerState, Version, VirtualAddress,
-    VirtualRoute, VirtualRule, Wanted,
+    Config, Global, Group, IfId, InstanceId, Interface, LinkFacts, Object, Pacing, Track,
+    TrackSource, Tracker, TrackerId, TrackerKind, TrackerState, VirtualAddress,
 };
 
 use super::objects::{AddressObject, Objects, RouteObject, rule};
@@ -140,139 +135,6 @@ impl Lowering<'_> {
                 self.interfaces.len().saturating_sub(1)
             });
         u16::try_from(position).ok().map(IfId)
-    }
-
-    /// `None` for an instance without VRID, which validation does not let pass.
-    fn instance(&mut self, i: &VrrpInstance) -> Option<Instance> {
-        let global = &self.model.global;
-        let family = i.family.unwrap_or(Family::V4);
-        let version = match i.version {
-            Some(WrittenVersion::V3) => Version::V3,
-            Some(WrittenVersion::V2) | None => Version::V2,
-        };
-        let configured = i.interface.as_ref().and_then(|name| self.interface(name));
-        let made = i.vmac_name().and_then(|name| self.interface(name));
-        let interface = made.or(configured);
-        let vrf = i.vrf.as_ref().and_then(|name| self.interface(name));
-        let destination = if i.unicast {
-            let peer = |p: &conf_parsers::keepalived::model::vrrp_instance::UnicastPeer| Peer {
-                address: p.address.value,
-                min_ttl: p.min_ttl,
-                max_ttl: p.max_ttl,
-            };
-            Destination::Unicast(i.unicast_peers.iter().map(peer).collect())
-        } else {
-            Destination::Multicast(i.group_address.unwrap_or(match family {
-                Family::V4 => IpAddr::V4(global.vrrp_mcast_group4),
-                Family::V6 => IpAddr::V6(global.vrrp_mcast_group6),
-            }))
-        };
-        let auth = match i.auth_type {
-            AuthType::None => Auth::None,
-            AuthType::Pass => Auth::Pass(i.auth_pass),
-            AuthType::Ah => Auth::Ah(i.auth_pass),
-        };
-        let owner = i.priority == Some(255);
-        let routes = i.routes.iter().filter_map(|line| {
-            let object = RouteObject::new(line);
-            let device = object.interface.clone();
-            let interface = device.and_then(|name| self.interface(&name));
-            match self.objects.intern_route(object) {
-                Object::Route(object) => Some(VirtualRoute {
-                    object,
-                    key: self.objects.route_key(object).unwrap_or(object),
-                    interface,
-                    no_track: line.no_track,
-                }),
-                Object::Address(_) | Object::Rule(_) => None,
-            }
-        });
-        let routes = routes.collect();
-        let rules = i
-            .rules
-            .iter()
-            .filter_map(|line| match self.objects.intern_rule(rule(line)) {
-                Object::Rule(object) => Some(VirtualRule {
-                    object,
-                    no_track: line.no_track,
-                }),
-                Object::Address(_) | Object::Route(_) => None,
-            });
-        let rules = rules.collect();
-        let addresses = self.addresses(i, &i.vips);
-        let excluded = self.addresses(i, &i.evips);
-        let tracks = self.tracks(&i.tracked);
-        Some(Instance {
-            name: i.name.value.clone(),
-            vrid: Vrid::new(i.vrid?)?,
-            family,
-            version,
-            interface,
-            configured_interface: configured,
-            transmit_interface: if i.vmac_xmit_base {
-                configured
-            } else {
-                interface
-            },
-            vrf,
-            dont_track_primary: i.dont_track_primary,
-            wanted: match i.state {
-                Some(WantState::Master) => Wanted::Master,
-                Some(WantState::Backup) | None => Wanted::Backup,
-            },
-            priority: i.priority.unwrap_or(100),
-            advert_interval: micros(i.advert_int.unwrap_or(1_000_000)),
-            down_timer_adverts: u32::from(i.down_timer_adverts),
-            nopreempt: i.nopreempt,
-            preempt_delay: micros(i.preempt_delay),
-            timer_expired_backup: i.highest_other_priority,
-            lower_prio_no_advert: i.lower_prio_no_advert == Some(true),
-            higher_prio_send_advert: i.higher_prio_send_advert == Some(true),
-            owner_ignore_adverts: owner && i.owner_ignore_adverts == Some(true),
-            accept: i.accept != Some(false),
-            auth,
-            hmac: i.auth_hmac.as_ref().map(|h| Box::new(hmac(h))),
-            destination,
-            source: i.source.as_ref().map(|s| s.value),
-            // Linux sends unicast IPv6 with hop limit 64 when nobody says otherwise.
-            ttl: i.ttl.unwrap_or(if i.unicast && family == Family::V6 {
-                64
-            } else {
-                255
-            }),
-            check_unicast_source: i.check_unicast_src || global.vrrp_check_unicast_src,
-            skip_check_adv_addr: i.skip_check_adv_addr,
-            checksum_v3_as_v2: i.v3_checksum_as_v2,
-            old_checksum: match i.old_unicast_checksum {
-                OldUnicastChecksum::Automatic => OldChecksum::Detect,
-                OldUnicastChecksum::Never => OldChecksum::Never,
-                OldUnicastChecksum::Always => OldChecksum::Always,
-            },
-            addresses,
-            excluded,
-            routes,
-            rules,
-            garp: Garp {
-                repeat: i.garp_repeat,
-                delay: micros(i.garp_delay),
-                refresh: Duration::from_secs(u64::from(i.garp_refresh)),
-                refresh_repeat: i.garp_refresh_repeat,
-                lower_prio_repeat: i.garp_lower_prio_repeat.unwrap_or(i.garp_repeat),
-                lower_prio_delay: micros(i.garp_lower_prio_delay.unwrap_or(i.garp_delay)),
-                extra_interval: Duration::from_secs(u64::from(i.garp_extra_if.unwrap_or(0))),
-                extra_all: i.garp_extra_all,
-            },
-            group: i
-                .sync_group
-                .and_then(|g| u16::try_from(g).ok())
-                .map(GroupId),
-            tracks,
-            notify_deleted: i.notify_deleted,
-            notify_priority_changes: i.notify_priority_changes == Some(true),
-            leads_connection_sync: global.lvs_sync_daemon.leader() == Some(&*i.name.value),
-            config_error: i.config_faults > 0,
-            duplicate_vrid: false,
-        })
     }
 
     fn addresses(&mut self, i: &VrrpInstance, lines: &[Address]) -> Vec<VirtualAddress> {
@@ -410,30 +272,6 @@ impl Lowering<'_> {
     }
 }
 
-fn hmac(written: &AuthHmac) -> Hmac {
-    let keys = written.keys.iter().map(|k| HmacKey {
-        id: k.id,
-        secret: k.secret.clone(),
-    });
-    Hmac {
-        keys: keys.collect(),
-        active_key: written.active_key,
-        mode: match written.mode {
-            WrittenMode::Enforce => HmacMode::Enforce,
-            WrittenMode::Permissive => HmacMode::Permissive,
-            WrittenMode::ReceiveOnly => HmacMode::ReceiveOnly,
-        },
-        anti_replay: if written.monotonic {
-            AntiReplay::Monotonic
-        } else {
-            // Validation has set it; this is its least.
-            AntiReplay::Time {
-                window: written.time_window.unwrap_or(5),
-            }
-        },
-    }
-}
-
 /// Scripts, files, processes, BFD sessions, in the order of the model. What is known of them is filled in by [`super::track`].
 fn trackers(model: &Model) -> Vec<Tracker> {
     let vrrp = &model.vrrp;
@@ -511,115 +349,4 @@ fn micros(n: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use conf_parsers::keepalived::{ParseOptions, Part, ReadOptions, parse, read};
-    use conf_parsers::source::{FakeHost, MemorySource};
-    use vrrp_proto::config::TrackSource;
-
-    fn lowered(text: &str) -> (Lowered, Objects) {
-        let mut host = FakeHost::with_interfaces(&["br-lan", "eth0.2"]);
-        host.source = MemorySource::one("/k.conf", text);
-        let lines = read(&host, "/k.conf", &ReadOptions::default());
-        // As at a reload, where the child reads global_defs itself.
-        let options = ParseOptions {
-            reload: true,
-            ..ParseOptions::default()
-        };
-        let outcome = parse(&lines, Part::Vrrp, &host, &options, None);
-        assert_eq!(outcome.exit, None, "{:?}", outcome.diagnostics);
-        let mut objects = Objects::new();
-        let lowered = lower(&outcome.model, &mut objects, Switches::default());
-        (lowered, objects)
-    }
-
-    const PAIR: &str = "vrrp_instance LAN {\n state MASTER\n interface br-lan\n virtual_router_id 51\n priority 101\n advert_int 2\n\
-        authentication {\n auth_type PASS\n auth_pass s3cret\n }\n virtual_ipaddress {\n 192.0.2.1/24\n 192.0.2.2\n }\n\
-        track_interface {\n eth0.2 weight -20\n }\n}\n\
-        vrrp_instance WAN {\n interface eth0.2\n virtual_router_id 51\n version 3\n advert_int 0.25\n\
-        virtual_ipaddress {\n 198.51.100.5/24\n }\n\
-        virtual_routes {\n src 198.51.100.5 to 0.0.0.0/0 via 198.51.100.1 dev eth0.2 metric 5\n }\n}\n\
-        vrrp_sync_group G1 {\n group {\n LAN\n WAN\n }\n sync_group_tracking_weight\n}\n";
-
-    #[test]
-    fn the_usual_pair() {
-        let (
-            Lowered {
-                config, warnings, ..
-            },
-            objects,
-        ) = lowered(PAIR);
-        assert_eq!(warnings, Vec::<String>::new());
-        let [lan, wan] = &config.instances[..] else {
-            panic!("{:?}", config.instances)
-        };
-        let name = |id: Option<IfId>| id.map(|i| &*config.interfaces[i.index()].name);
-        assert_eq!(
-            (name(lan.interface), name(wan.interface)),
-            (Some("br-lan"), Some("eth0.2"))
-        );
-        assert_eq!(lan.auth, Auth::Pass(*b"s3cret\0\0"));
-        assert_eq!(
-            (lan.priority, wan.priority, lan.wanted),
-            (101, 100, Wanted::Master)
-        );
-        assert_eq!(
-            (lan.version, lan.advert_interval),
-            (Version::V2, Duration::from_secs(2))
-        );
-        assert_eq!(
-            (wan.version, wan.advert_interval),
-            (Version::V3, Duration::from_millis(250))
-        );
-        assert_eq!(lan.addresses.len(), 2);
-        assert_eq!(
-            objects
-                .address(lan.addresses[1].object)
-                .unwrap()
-                .address
-                .prefix_len,
-            32
-        );
-        assert_eq!(name(wan.routes[0].interface), Some("eth0.2"));
-        assert_eq!(config.groups[0].members, [InstanceId(0), InstanceId(1)]);
-        assert_eq!((lan.group, wan.group), (Some(GroupId(0)), Some(GroupId(0))));
-        let track = lan.tracks.iter().find(|t| t.weight != 0).unwrap();
-        assert_eq!(track.weight, -20);
-        assert!(
-            matches!(track.source, TrackSource::Interface(i) if name(Some(i)) == Some("eth0.2"))
-        );
-    }
-
-    #[test]
-    fn gaps_between_announcements_are_per_interface() {
-        let text = format!("global_defs {{\n vrrp_garp_interval 0.1\n}}\n{PAIR}");
-        let (first, _) = lowered(&text);
-        assert_eq!(first.config.pacing.len(), first.config.interfaces.len());
-        let of = |c: &Config| c.interfaces.iter().map(|i| i.pacing).collect::<Vec<_>>();
-        assert_eq!(of(&first.config), [Some(0), Some(1)]);
-    }
-
-    #[test]
-    fn authentication() {
-        let text = PAIR
-            .replace("auth_type PASS", "auth_type AH")
-            .replace("state MASTER", "state BACKUP");
-        let (header, _) = lowered(&text);
-        let instance = &header.config.instances[0];
-        assert!(matches!(instance.auth, Auth::Ah(key) if key[0] != 0));
-        assert!(!instance.config_error);
-
-        let text = text.replacen(
-            "authentication {",
-            "auth_hmac {\n key 7 0123456789abcdefghijklmnopqrstuv\n active_key 7\n mode permissive\n}\nauthentication {",
-            1,
-        );
-        let (trailer, _) = lowered(&text);
-        let instance = &trailer.config.instances[0];
-        assert_eq!(instance.auth, Auth::None);
-        let hmac = instance.hmac.as_deref().unwrap();
-        assert_eq!((hmac.active_key, hmac.mode), (7, HmacMode::Permissive));
-        assert_eq!(hmac.anti_replay, AntiReplay::Time { window: 6 });
-        assert_eq!(hmac.keys[0].secret.len(), 32);
-    }
-}
+mod tests;
