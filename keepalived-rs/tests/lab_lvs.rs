@@ -1,5 +1,6 @@
 //! The checker process with a kernel that has IPVS (User Mode Linux): what it puts into the tables while servers come and go, that
-//! a reload without a change writes nothing, and that many reloads leave nothing behind.
+//! a reload without a change writes nothing, that many reloads leave nothing behind, and what it does when modules are missing,
+//! entries are refused, or somebody else changes the tables.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -396,4 +397,82 @@ fn uml_many_reloads_leave_nothing_behind() {
     let grown = end.saturating_sub(warm);
     assert!(grown <= 192, "{warm} kB have grown by {grown} kB");
     assert_eq!(director.figure("status", "Threads:"), 1);
+}
+
+#[test]
+fn uml_missing_refused_and_changed_entries() {
+    if !uml::inside("uml_missing_refused_and_changed_entries", &["ipv6"]) {
+        return;
+    }
+    // The machine has the modules; the kernel does not get them by itself.
+    let loader = "/proc/sys/kernel/modprobe";
+    let modprobe = fs::read_to_string(loader).unwrap();
+    fs::write(loader, "/bin/false").unwrap();
+    run(&format!("ip addr add {VIP}/32 dev lo"));
+    let mut director = Director::start(&conf(3, ""));
+    assert!(!director.process.wait().unwrap().success());
+    director.says("IPVS: Can't initialize ipvs: ", 1);
+    director.says("is the kernel module ip_vs there", 1);
+    drop(director);
+
+    // Only one scheduler is there; a real server's address is none.
+    run("modprobe -a ip_vs ip_vs_rr");
+    let servers = [server(8001), server(8002)];
+    let more = format!(
+        "virtual_server {VIP} 82 {{\n lb_algo sh\n lb_kind NAT\n protocol TCP\n\
+        real_server 127.0.0.1 8001 {{\n }}\n}}\n\
+        virtual_server {VIP} 83 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n\
+        real_server 224.0.0.9 8001 {{\n }}\n real_server 127.0.0.1 8002 {{\n }}\n}}\n"
+    );
+    let mut director = Director::start(&conf(3, &more));
+    let first = [
+        format!("-A -t {VIP}:80 -s rr"),
+        format!("-a -t {VIP}:80 -r 127.0.0.1:8001 -m -w 3"),
+        format!("-a -t {VIP}:80 -r 127.0.0.1:8002 -m -w 1"),
+    ];
+    let second = [
+        format!("-A -t {VIP}:83 -s rr"),
+        format!("-a -t {VIP}:83 -r 127.0.0.1:8002 -m -w 1"),
+    ];
+    let both: Vec<&str> = first.iter().chain(&second).map(String::as_str).collect();
+    director.holds(&both);
+    let refused = [
+        format!(
+            "IPVS cmd IP_VS_SO_SET_ADD(1154) error: Scheduler or persistence engine not found(2) ({VIP}:tcp:82)"
+        ),
+        "is the kernel module ip_vs_sh there".to_owned(),
+        format!(
+            "IPVS cmd IP_VS_SO_SET_ADDDEST(1159) error: Invalid operation.  Possibly wrong module version, address not unicast, ...(22) ({VIP}:tcp:83 -> 224.0.0.9:8001)"
+        ),
+    ];
+    for line in refused {
+        director.says(&line, 1);
+    }
+
+    // Somebody empties the tables: what changes next comes back.
+    run("ipvsadm -C");
+    let [one, two] = servers;
+    drop(one);
+    director.says("Removing service [127.0.0.1]:tcp:8001", 1);
+    let one = server(8001);
+    director.holds(&[&first[0], &first[1]]);
+    drop(two);
+    let inhibited = format!("-a -t {VIP}:80 -r 127.0.0.1:8002 -m -w 0");
+    director.holds(&[&first[0], &first[1], &inhibited]);
+    // A real server is gone, another there already with a weight of somebody else's.
+    run(&format!("ipvsadm -d -t {VIP}:80 -r 127.0.0.1:8002"));
+    let two = server(8002);
+    let all: Vec<&str> = first.iter().map(String::as_str).collect();
+    director.holds(&all);
+    drop(one);
+    director.says("Removing service [127.0.0.1]:tcp:8001", 2);
+    let strange = format!("-a -t {VIP}:80 -r 127.0.0.1:8001 -m -w 55");
+    run(&format!("ipvsadm {strange}"));
+    let one = server(8001);
+    director.holds(&all);
+    run(&format!("kill -TERM {}", director.process.id()));
+    assert!(director.process.wait().unwrap().success());
+    assert_eq!(run("ipvsadm -Sn"), "");
+    drop((one, two));
+    fs::write(loader, modprobe).unwrap();
 }
