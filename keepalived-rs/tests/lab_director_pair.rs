@@ -255,11 +255,14 @@ fn play(makes: [Make; 2], old_keyword: bool, programs: &Programs) -> [Vec<String
     first.runs("master", settings);
     second.runs("backup", settings);
     session.wait_alive(LIMIT).unwrap();
-    // The active one is stopped.
-    first.stop();
+    // The cable again. Only then are they stopped, a listener and a teller: the two processes of a director stop side by side,
+    // and who has no service any more answers with a reset as long as it has the address.
+    pull(false);
     second.says("Entering MASTER STATE", 2);
+    first.runs("backup", settings);
     second.runs("master", settings);
     session.wait_alive(LIMIT).unwrap();
+    first.stop();
     second.stop();
     [first.lines(), second.lines()]
 }
