@@ -88,7 +88,7 @@ impl Display for General {
         }
         // The power of ten of the first digit, then six digits from there on.
         let whole = value / per;
-        let mut power = whole.checked_ilog10().map_or(0, u32::cast_signed);
+        let mut power = whole.checked_ilog10().map_or(0, |power| power as i32);
         while whole == 0 && value.saturating_mul(10_u64.saturating_pow(power.unsigned_abs())) < per
         {
             power -= 1;
@@ -109,7 +109,7 @@ impl Display for General {
             return write!(f, "e{sign}{:02}", power.unsigned_abs());
         }
         match u32::try_from(places - power) {
-            Ok(places) => decimal(f, digits, places.cast_signed()),
+            Ok(places) => decimal(f, digits, places as i32),
             Err(_) => write!(
                 f,
                 "{}",
@@ -125,7 +125,7 @@ pub struct Fixed(Quotient, u32);
 
 impl Display for Fixed {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let places = self.1.min(9).cast_signed();
+        let places = self.1.min(9) as i32;
         decimal(f, self.0.scaled(places), places)
     }
 }
