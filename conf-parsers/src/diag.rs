@@ -86,11 +86,16 @@ pub fn render(diagnostic: &Diagnostic, files: &Files, style: PrefixStyle) -> Str
     let Some(span) = diagnostic.span else {
         return diagnostic.text.clone();
     };
-    match files.get(span.file) {
+    let name = files.get(span.file);
+    let line = match name {
+        Some(name) if style == PrefixStyle::Reader => name.reader_line(span.line),
+        _ => span.line,
+    };
+    match name {
         Some(name) if style == PrefixStyle::Copy || name.named => {
-            format!("({}: Line {}) {}", name.shown, span.line, diagnostic.text)
+            format!("({}: Line {line}) {}", name.shown, diagnostic.text)
         }
-        _ if span.line > 0 => format!("(Line {}) {}", span.line, diagnostic.text),
+        _ if span.line > 0 => format!("(Line {line}) {}", diagnostic.text),
         _ => diagnostic.text.clone(),
     }
 }
@@ -107,10 +112,12 @@ mod tests {
         let top = files.add(FileName {
             shown: "/etc/k.conf".to_owned(),
             named: false,
+            unended: vec![4, 6],
         });
         let inc = files.add(FileName {
             shown: "a.conf".to_owned(),
             named: true,
+            unended: Vec::new(),
         });
         let d = |file, line| Diagnostic {
             class: Class::Ok,
@@ -129,6 +136,14 @@ mod tests {
         assert_eq!(
             render(&d(inc, 1), &files, PrefixStyle::Reader),
             "(a.conf: Line 1) x"
+        );
+        assert_eq!(
+            render(&d(top, 7), &files, PrefixStyle::Reader),
+            "(Line 5) x"
+        );
+        assert_eq!(
+            render(&d(top, 7), &files, PrefixStyle::Copy),
+            "(/etc/k.conf: Line 7) x"
         );
         assert_eq!(render(&d(FileId(9), 0), &files, PrefixStyle::Reader), "x");
     }

@@ -76,13 +76,35 @@ pub struct FileName {
     pub shown: String,
     /// True when the reading process itself names the file in messages, that is, when more than one file was in play.
     pub named: bool,
+    /// Numbers of the pieces whose line does not end with them: it is longer than the original's buffer, or hidden by a NUL byte, or
+    /// the last. A process that reads the shared copy counts them, the one that reads the files does not.
+    pub unended: Vec<u32>,
+}
+
+impl FileName {
+    /// The number that the reading process gives to a piece.
+    pub fn reader_line(&self, piece: u32) -> u32 {
+        let before = self.unended.iter().filter(|n| **n <= piece).count();
+        piece.saturating_sub(u32::try_from(before).unwrap_or(u32::MAX))
+    }
 }
 
 impl Files {
+    /// Says that the line of this piece does not end with it.
+    pub(crate) fn unended(&mut self, id: FileId, piece: u32) {
+        if let Some(name) = self.names.get_mut(usize::from(id.0)) {
+            name.unended.push(piece);
+        }
+    }
+
     /// Adds a file. More than 65 535 files share the last number.
     pub fn add(&mut self, name: FileName) -> FileId {
         self.names.push(name);
         FileId(u16::try_from(self.names.len() - 1).unwrap_or(u16::MAX))
+    }
+    /// The file that was added last.
+    pub(crate) fn last_mut(&mut self) -> Option<&mut FileName> {
+        self.names.last_mut()
     }
     /// The name of a file.
     pub fn get(&self, id: FileId) -> Option<&FileName> {

@@ -9,7 +9,8 @@ pub struct FileId(pub u16);
 pub struct Span {
     /// The file.
     pub file: FileId,
-    /// 1-based line of that file; 0 when the place is the file as a whole.
+    /// 1-based line of that file, where the pieces of a line that is too long count as lines ([`crate::source::FileName::unended`]); 0
+    /// when the place is the file as a whole.
     pub line: u32,
     /// 1-based byte column *after* macro expansion; 0 = the whole line.
     pub col: u16,

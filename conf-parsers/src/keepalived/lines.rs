@@ -59,12 +59,15 @@ const CLASSES: [Class; 17] = [
 ];
 
 impl Lines {
-    /// Writes everything as text, one record a line: `F`ile, `L`ine, `M`essage, `I`nclude message, `E`nd.
+    /// Writes everything as text, one record a line: `F`ile, `U`nended piece of it, `L`ine, `M`essage, `I`nclude message, `E`nd.
     pub fn to_text(&self) -> String {
         use std::fmt::Write as _;
         let mut out = String::new();
         for f in self.files.iter() {
             let _ = writeln!(out, "F {} {}", u8::from(f.named), f.shown);
+            for piece in &f.unended {
+                let _ = writeln!(out, "U {piece}");
+            }
         }
         for e in &self.entries {
             let _ = match e {
@@ -97,8 +100,10 @@ impl Lines {
                     lines.files.add(FileName {
                         shown: shown.to_owned(),
                         named: named == "1",
+                        unended: Vec::new(),
                     });
                 }
+                "U" => lines.files.last_mut()?.unended.push(rest.parse().ok()?),
                 "L" => {
                     let mut parts = rest.splitn(3, ' ');
                     let file = FileId(parts.next()?.parse().ok()?);

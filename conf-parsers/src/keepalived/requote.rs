@@ -23,6 +23,8 @@ pub fn split(text: &str, escapes: bool) -> Result<Vec<String>, Problem> {
         }
         let mut word = String::new();
         let mut quote = None;
+        // The original looks for the end of a quote only while there is text: one that ends with an escape may be open.
+        let mut text_after = false;
         while let Some(&c) = chars.peek() {
             match (c, quote) {
                 ('\\', _) => {
@@ -36,16 +38,23 @@ pub fn split(text: &str, escapes: bool) -> Result<Vec<String>, Problem> {
                         word.push('\\');
                         word.extend(chars.next());
                     }
+                    text_after = false;
                     continue;
                 }
                 (c, Some(q)) if c == q => quote = None,
-                ('"' | '\'', None) => quote = Some(c),
+                ('"' | '\'', None) => {
+                    quote = Some(c);
+                    text_after = false;
+                }
                 (c, None) if WHITE_SPACE.contains(&c) => break,
-                (c, _) => word.push(c),
+                (c, _) => {
+                    word.push(c);
+                    text_after = true;
+                }
             }
             chars.next();
         }
-        if let Some(q) = quote {
+        if let Some(q) = quote.filter(|_| text_after) {
             return Err(Problem::OpenQuote(q));
         }
         words.push(word);
@@ -116,6 +125,11 @@ mod tests {
         assert_eq!(words, ["script", "/bin/a 'b' c", "de f", "\\x"]);
         assert_eq!(split("a 'b", false), Err(Problem::OpenQuote('\'')));
         assert_eq!(split("a \\", false), Err(Problem::EscapeAtEnd));
+        // As 2.3.3 (capture 213).
+        let words = split(r#"it's 'a b' \"c d\""#, true).unwrap();
+        assert_eq!(words, ["its a", "b \"c d\""]);
+        assert_eq!(split(r#"a '\"b"#, true), Err(Problem::OpenQuote('\'')));
+        assert_eq!(split("a '", true).unwrap(), ["a", ""]);
     }
 
     #[test]

@@ -104,7 +104,9 @@ struct OpenFile {
     /// Directory that its own includes start from.
     dir: String,
     pieces: std::vec::IntoIter<(String, bool)>,
+    /// Number of the piece, and of the next.
     line: u32,
+    next: u32,
 }
 
 /// The files of one include line.
@@ -334,13 +336,18 @@ impl Stack {
                 Some((d, _)) => d.to_owned(),
                 None => dir,
             };
-            let id = self.files.add(FileName { shown: name, named });
+            let id = self.files.add(FileName {
+                shown: name,
+                named,
+                unended: Vec::new(),
+            });
             let file = OpenFile {
                 id,
                 named,
                 dir: own_dir,
                 pieces: pieces(&content).into_iter(),
                 line: 0,
+                next: 1,
             };
             if let Some(level) = self.levels.last_mut() {
                 level.file = Some(file);
@@ -360,7 +367,17 @@ impl Stack {
             let level = self.levels.last_mut()?;
             if let Some(file) = &mut level.file {
                 if let Some((text, ended)) = file.pieces.next() {
-                    file.line = file.line.saturating_add(u32::from(ended));
+                    file.line = file.next;
+                    file.next = file.next.saturating_add(1);
+                    // A piece that fills the buffer has its line end in a piece of its own when the copy is read.
+                    let full = !ended && super::comment::strip(&text).0.len() == MAX_PIECE;
+                    if full {
+                        file.line = file.line.saturating_sub(1);
+                    }
+                    if !ended {
+                        let number = file.line.saturating_add(u32::from(full));
+                        self.files.unended(file.id, number);
+                    }
                     return Some(text);
                 }
             }
