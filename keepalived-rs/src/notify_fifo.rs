@@ -47,7 +47,6 @@ pub fn open(written: &Written, kind: &str, start: impl FnOnce(&Command, &str)) -
                 "Unable to open {kind}notify fifo {name} - errno {}",
                 e.raw_os_error().unwrap_or(0)
             );
-            log!(Priority::Debug, "{}", sentence(&e));
             None
         }
     }

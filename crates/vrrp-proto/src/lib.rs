@@ -38,6 +38,6 @@ pub mod wire;
 pub use config::{Config, GroupId, IfId, InstanceId, Object, SocketId, TrackerId};
 pub use input::Input;
 pub use notice::Notice;
-pub use output::{Notify, Output};
+pub use output::{Notify, Output, Repriced};
 pub use router::Router;
 pub use status::State;

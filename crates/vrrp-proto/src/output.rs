@@ -1,5 +1,6 @@
 //! What must happen. The shell does these things in the order they come out.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -64,10 +65,28 @@ pub enum Output {
     },
     /// Write a log line. The shell knows the text and leaves out details unless asked (`-D`).
     Notice(Notice),
+    /// At a reload, before those that go are let go: an instance of the coming configuration has another priority. There is no id of
+    /// it yet.
+    Repriced(Repriced),
     /// All ids in outputs before this one belong to the old configuration, all after it to the new one.
     Reconfigured,
     /// Shutdown is complete: nothing follows.
     Done,
+}
+
+/// A priority that a reload changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repriced {
+    /// The instance's new name.
+    pub name: Box<str>,
+    /// The priority that it begins with.
+    pub old: u8,
+    /// The one that it has.
+    pub new: u8,
+    /// It is MASTER.
+    pub master: bool,
+    /// FIFO readers want to know (`notify_priority_changes`).
+    pub tell: bool,
 }
 
 /// An advert to send.

@@ -2,6 +2,7 @@
 //! difference (keepalived-behaviour.md section 10).
 //!
 //! ```text
+//! in both, new    ─▶ another priority
 //! old only        ─▶ let go with priority 0, notify DELETED or FAULT
 //!                 ─▶ Reconfigured: from here on ids are those of the new configuration
 //! in both         ─▶ remove what is gone, replace routes of the same key, add what is new, announce
@@ -18,7 +19,7 @@ use crate::config::{
 use crate::facts::source_by_facts;
 use crate::instance::Live;
 use crate::notice::{InstanceNotice, Notice, Part};
-use crate::output::{NotifyState, Output};
+use crate::output::{Notify, NotifyState, Output, Repriced};
 use crate::router::{LiveGroup, LiveLink, Router, drop_dangling, flags_of};
 use crate::status::State;
 use crate::timers::{Timer, Timers};
@@ -54,6 +55,7 @@ impl Router {
         drop_dangling(&mut config);
         self.retire_names();
         let successor = successors(&self.config, &config);
+        let beginning = self.queue.len();
 
         // Instances that are gone; their ids belong to the old configuration.
         for id in self.ids() {
@@ -88,11 +90,48 @@ impl Router {
         self.take_over_links(&before);
         self.adjust_startup_delay(now, before.config.global.startup_delay);
         self.initial_facts(now, Some(&before));
+        self.priorities_first(beginning);
         self.open_announcers();
         self.take_over(now, &mut before);
         self.initial_states(now, Some(&before));
         self.take_over_deadlines(&before);
         self.started = true;
+    }
+
+    /// The original looks at the trackers of the new configuration before it lets go what is not in it: readers of the FIFO see
+    /// that order.
+    fn priorities_first(&mut self, beginning: usize) {
+        let mut rest = self.queue.split_off(beginning).into_iter().peekable();
+        let (mut others, mut reconfigured) = (Vec::new(), false);
+        while let Some(output) = rest.next() {
+            reconfigured |= output == Output::Reconfigured;
+            let changed = match output {
+                Output::Notice(Notice::Instance(id, InstanceNotice::Priority(old, new))) => {
+                    Some((id, old, new)).filter(|_| reconfigured)
+                }
+                _ => None,
+            };
+            let Some((id, old, new)) = changed else {
+                others.push(output);
+                continue;
+            };
+            let notified = |o: &Output| match o {
+                Output::Notify(Notify::Priority { id: i, master, .. }) if *i == id => Some(*master),
+                _ => None,
+            };
+            let master = rest.peek().and_then(notified);
+            if master.is_some() {
+                rest.next();
+            }
+            self.queue.push_back(Output::Repriced(Repriced {
+                name: self.config.instances[id.index()].name.clone(),
+                old,
+                new,
+                master: master.unwrap_or(false),
+                tell: master.is_some(),
+            }));
+        }
+        self.queue.extend(others);
     }
 
     fn adjust_startup_delay(&mut self, now: Instant, old: Duration) {

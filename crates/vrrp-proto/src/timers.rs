@@ -6,7 +6,7 @@ use net_types::Instant;
 
 use crate::config::{IfId, InstanceId};
 
-/// What a deadline is for. The order decides among deadlines of the same microsecond.
+/// What a deadline is for. The order of the kinds decides among deadlines of the same microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// End of `vrrp_startup_delay`.
@@ -29,57 +29,86 @@ pub(crate) enum Timer {
     Pace(u16, bool),
 }
 
+impl Timer {
+    /// Position of its kind.
+    const fn kind(self) -> u8 {
+        match self {
+            Self::Startup => 0,
+            Self::Link(_) => 1,
+            Self::Advert(_) => 2,
+            Self::Rogue(_) => 3,
+            Self::SecondBurst(_) => 4,
+            Self::LowerBurst(_) => 5,
+            Self::Refresh(_) => 6,
+            Self::Extra(_) => 7,
+            Self::Pace(..) => 8,
+        }
+    }
+}
+
+/// A place in the table: when, kind, number, what.
+type Entry = (Instant, u8, u64, Timer);
+
 /// The table. A timer has one deadline ([`Self::set`]) or several ([`Self::add`]).
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    order: BTreeSet<(Instant, Timer)>,
-    single: BTreeMap<Timer, Instant>,
+    order: BTreeSet<Entry>,
+    single: BTreeMap<Timer, (Instant, u64)>,
+    /// Adverts that are due in the same microsecond go in the order in which their deadlines were given: in a group the member that
+    /// came back first is the first to become master (as the original's timers, where equal ones are queued).
+    given: u64,
 }
 
 impl Timers {
     /// Gives `timer` this deadline instead of the one it had.
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
-        if let Some(old) = self.single.insert(timer, at) {
-            self.order.remove(&(old, timer));
+        let number = if let Timer::Advert(_) = timer {
+            self.given = self.given.saturating_add(1);
+            self.given
+        } else {
+            0
+        };
+        if let Some((old, number)) = self.single.insert(timer, (at, number)) {
+            self.order.remove(&(old, timer.kind(), number, timer));
         }
-        self.order.insert((at, timer));
+        self.order.insert((at, timer.kind(), number, timer));
     }
 
     /// Gives `timer` one more deadline.
     pub(crate) fn add(&mut self, timer: Timer, at: Instant) {
-        self.order.insert((at, timer));
+        self.order.insert((at, timer.kind(), 0, timer));
     }
 
     /// Takes the deadline given by [`Self::set`] away.
     pub(crate) fn clear(&mut self, timer: Timer) {
-        if let Some(old) = self.single.remove(&timer) {
-            self.order.remove(&(old, timer));
+        if let Some((old, number)) = self.single.remove(&timer) {
+            self.order.remove(&(old, timer.kind(), number, timer));
         }
     }
 
     /// The deadline given by [`Self::set`].
     pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {
-        self.single.get(&timer).copied()
+        self.single.get(&timer).map(|(at, _)| *at)
     }
 
     /// The nearest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.order.first().map(|&(at, _)| at)
+        self.order.first().map(|&(at, ..)| at)
     }
 
     /// All deadlines in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, Timer)> + '_ {
-        self.order.iter().copied()
+        self.order.iter().map(|&(at, _, _, timer)| (at, timer))
     }
 
     /// Removes and returns the nearest deadline that is not after `now`.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, Timer)> {
-        let &(at, timer) = self.order.first()?;
+        let &(at, kind, number, timer) = self.order.first()?;
         if at > now {
             return None;
         }
-        self.order.remove(&(at, timer));
-        if self.single.get(&timer) == Some(&at) {
+        self.order.remove(&(at, kind, number, timer));
+        if self.single.get(&timer) == Some(&(at, number)) {
             self.single.remove(&timer);
         }
         Some((at, timer))
@@ -113,5 +142,20 @@ mod tests {
         assert_eq!(timers.pop_due(t(20)), Some((t(20), Timer::LowerBurst(id))));
         assert_eq!(timers.pop_due(t(20)), None);
         assert_eq!(timers.next(), Some(t(20) + Duration::from_micros(10)));
+    }
+
+    #[test]
+    fn of_the_same_microsecond_the_first_given_is_the_first() {
+        let at = Instant::from_micros(9);
+        let mut timers = Timers::default();
+        for id in [2, 0, 1, 2] {
+            timers.set(Timer::Advert(InstanceId(id)), at);
+        }
+        timers.set(Timer::Startup, at);
+        let order = core::iter::from_fn(|| timers.pop_due(at).map(|(_, t)| t));
+        let order: alloc::vec::Vec<_> = order.collect();
+        let adverts = [0, 1, 2].map(|id| Timer::Advert(InstanceId(id)));
+        assert_eq!(order[0], Timer::Startup);
+        assert_eq!(order[1..], adverts);
     }
 }

@@ -4,7 +4,7 @@ use bfd_proto::SessionConfig;
 use conf_parsers::keepalived::model::BfdModel;
 
 /// The sessions, in file order.
-pub(super) fn lower(model: &BfdModel) -> Vec<SessionConfig> {
+pub fn lower(model: &BfdModel) -> Vec<SessionConfig> {
     let sessions = model.instances.iter();
     let session = |b: &conf_parsers::keepalived::model::bfd::BfdInstance| {
         Some(SessionConfig {

@@ -12,6 +12,8 @@ mod lower;
 mod run;
 mod sockets;
 
+pub use self::lower::lower;
+
 use linux_io::signal::Signal;
 
 use crate::child::{Context, Kind, life};

@@ -106,7 +106,8 @@ pub fn notice(engine: &Engine, notice: &Notice, detail: Detail) {
     }
 }
 
-fn lines(engine: &Engine, notice: &Notice, detail: Detail) -> Vec<(Priority, String)> {
+/// The lines of a notice at this detail, none if it is not to be said.
+pub fn lines(engine: &Engine, notice: &Notice, detail: Detail) -> Vec<(Priority, String)> {
     let name = |id: SessionId| engine.session(id).map_or("", |s| &*s.config.name);
     // What is said, from which detail on.
     let (from, priority, line) = match *notice {

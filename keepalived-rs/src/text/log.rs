@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use daemon_rt::log::{Priority, log};
-use net_types::{Family, Quotient};
+use net_types::{Duration, Family, Quotient};
 use vrrp_proto::Router;
 use vrrp_proto::notice::{Check, InstanceNotice, Notice, Part};
 
@@ -14,6 +14,40 @@ use vrrp_proto::notice::{Check, InstanceNotice, Notice, Part};
 pub fn notice(router: &Router, notice: &Notice, detail: bool) {
     if detail || !notice.is_detail() {
         log(Priority::Info, format_args!("{}", Line { router, notice }));
+    }
+}
+
+/// Logs that an instance has another effective priority.
+pub fn priority_changed(name: &str, old: u8, new: u8) {
+    let changed = PriorityChanged(name, old, new);
+    log(Priority::Info, format_args!("{changed}"));
+}
+
+/// Logs that nothing is done for so long.
+pub fn startup_delay(delay: Duration) {
+    log(Priority::Info, format_args!("{}", StartupDelay(delay)));
+}
+
+/// How long.
+struct StartupDelay(Duration);
+
+impl Display for StartupDelay {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let seconds = Quotient::seconds(self.0.as_micros());
+        write!(f, "Delaying startup for {} seconds", seconds.general())
+    }
+}
+
+/// Name, before, now.
+struct PriorityChanged<'a>(&'a str, u8, u8);
+
+impl Display for PriorityChanged<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(name, old, new) = self;
+        write!(
+            f,
+            "({name}) Changing effective priority from {old} to {new}"
+        )
     }
 }
 
@@ -123,13 +157,7 @@ impl Display for Line<'_> {
             Notice::AhTooShort(length) => {
                 write!(f, "IPv4 VRRP packet with AH too short - {length} bytes")
             }
-            Notice::StartupDelay(delay) => {
-                write!(
-                    f,
-                    "Delaying startup for {} seconds",
-                    Quotient::seconds(delay.as_micros()).general()
-                )
-            }
+            Notice::StartupDelay(delay) => StartupDelay(*delay).fmt(f),
             Notice::StartupDelayFurther(delay) => {
                 write!(
                     f,
@@ -318,12 +346,7 @@ fn instance(f: &mut Formatter<'_>, r: &Router, name: &str, n: &InstanceNotice) -
             f,
             "({name}) Restoring our priority to 255 since received advert with lower priority"
         ),
-        InstanceNotice::Priority(old, new) => {
-            write!(
-                f,
-                "({name}) Changing effective priority from {old} to {new}"
-            )
-        }
+        InstanceNotice::Priority(old, new) => PriorityChanged(name, *old, *new).fmt(f),
         InstanceNotice::AhDigest => write!(
             f,
             "({name}) IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !"

@@ -212,13 +212,8 @@ impl Notifier {
                 master,
                 priority,
             } => {
-                let state = if master {
-                    "MASTER_PRIORITY"
-                } else {
-                    "BACKUP_PRIORITY"
-                };
                 if let Some(who) = self.instances.get(id.index()) {
-                    self.line("INSTANCE", &who.name, state, &priority.to_string());
+                    self.priority(&who.name, master, priority);
                 }
             }
             Notify::InstanceFifo {
@@ -255,6 +250,16 @@ impl Notifier {
     }
 
     /// `INSTANCE "name" STATE priority` to every FIFO. A line that does not fit is lost.
+    /// Tells FIFO readers that the priority of an instance, MASTER or not, is this now.
+    pub fn priority(&self, name: &str, master: bool, priority: u8) {
+        let state = if master {
+            "MASTER_PRIORITY"
+        } else {
+            "BACKUP_PRIORITY"
+        };
+        self.line("INSTANCE", name, state, &priority.to_string());
+    }
+
     fn line(&self, kind: &str, name: &str, state: &str, priority: &str) {
         if self.fifos.is_empty() {
             return;

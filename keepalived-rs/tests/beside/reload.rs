@@ -135,3 +135,60 @@ fn ref_instances_that_go_say_so() {
         lines
     });
 }
+
+/// What a reload changes about priorities is told before the instances that it takes away.
+#[test]
+fn ref_priorities_come_before_instances_that_go() {
+    beside("ref_priorities_come_before_instances_that_go", |life| {
+        links(life);
+        let dir = life.node.dir().display().to_string();
+        let heard = life.node.dir().join("heard");
+        life.sh(&format!("mkfifo -m 0622 {dir}/fifo"));
+        fs::write(
+            life.node.dir().join("number"),
+            "-20
+",
+        )
+        .unwrap();
+        let command = format!("exec cat <> {dir}/fifo");
+        let _reader = life.node.spawn("heard", &["sh", "-c", &command]).unwrap();
+        let globals = format!(
+            "global_defs {{\n vrrp_notify_fifo {dir}/fifo\n vrrp_notify_priority_changes\n script_user root\n vrrp_garp_master_repeat 1\n}}\n\
+             track_file F {{\n file {dir}/number\n}}\n"
+        );
+        let deleted = " notify_deleted\n";
+        let tracks = " track_file {\n F weight 1\n }\n";
+        let first = [
+            instance("A", 51, ""),
+            instance("B", 52, deleted),
+            instance("C", 53, ""),
+        ];
+        life.start(&format!("{globals}{}", first.concat()));
+        life.until("Entering MASTER STATE", 3);
+        // A is weaker, B goes, C is weaker, too, and D is new.
+        let second = [
+            instance("A", 51, tracks),
+            instance("C", 53, tracks),
+            instance("D", 54, tracks),
+        ];
+        life.configure(&format!("{globals}{}", second.concat()));
+        life.signal(Signal::SIGHUP);
+        life.until("Reload complete", 1);
+        life.until("(D) Entering MASTER STATE", 1);
+        life.stop();
+        life.wait("the stop told", || {
+            let told = fs::read_to_string(&heard).unwrap_or_default();
+            ["A", "C", "D"]
+                .iter()
+                .all(|name| told.contains(&format!("\"{name}\" STOP")))
+        });
+        let told = fs::read_to_string(&heard).unwrap();
+        // Those that become master at one moment have no order.
+        let mut lines: Vec<String> = told.lines().map(str::to_owned).collect();
+        if let Some(all) = lines.get_mut(..6) {
+            all.sort_unstable();
+        }
+        lines.extend(life.lines(&["sent 0", "Changing effective"]));
+        lines
+    });
+}

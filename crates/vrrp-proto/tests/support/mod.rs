@@ -209,6 +209,7 @@ pub fn shape(out: &[Output]) -> Vec<String> {
                 Output::Notice(_) | Output::OpenAnnouncers { .. } => return None,
                 Output::Reconfigured => "reconfigured".into(),
                 Output::ConnectionSync(what) => format!("connections {what:?}"),
+                Output::Repriced(r) => format!("repriced {} {} {}", r.name, r.new, r.tell),
                 Output::Refused { id, why, .. } => format!("refused {} {why:?}", id.0),
                 Output::Done => "done".into(),
             })

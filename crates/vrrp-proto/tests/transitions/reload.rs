@@ -42,6 +42,32 @@ fn reload_keeps_what_is_the_same() {
 }
 
 #[test]
+fn priorities_are_told_before_instances_go() {
+    let mut both = config(9, vec![instance("A", 51, 120), instance("B", 52, 120)]);
+    both.instances[0].notify_priority_changes = true;
+    let (mut host, _) = Host::new(both.clone());
+    let mut one = both;
+    one.instances.pop();
+    one.instances[0].priority = 120;
+    one.trackers = vec![Tracker {
+        name: "F".into(),
+        kind: TrackerKind::File,
+        state: TrackerState::Value(-30),
+    }];
+    one.instances[0].tracks = vec![Track {
+        source: TrackSource::Tracker(TrackerId(0)),
+        weight: 1,
+        reverse: false,
+    }];
+    let out = host.tell(Input::Reconfigure(Box::new(one)));
+    let shape = shape(&out);
+    assert_eq!(
+        shape[..3],
+        ["repriced A 90 true", "notify 1 FAULT 120", "reconfigured"]
+    );
+}
+
+#[test]
 fn reload_of_an_unchanged_backup_is_silent() {
     let mut host = host_in(State::Backup);
     let out = host.tell(Input::Reconfigure(Box::new(config(

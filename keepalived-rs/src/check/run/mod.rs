@@ -24,6 +24,7 @@ use checker_proto::config::{Config, Kind as Written, VsId};
 use checker_proto::{CheckerId, Engine, Input, Output, Verdict};
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::check::CheckKind;
+use conf_parsers::keepalived::model::lvs::{LvsModel, Trio};
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use daemon_rt::signals::Signals;
@@ -87,6 +88,24 @@ struct Watches {
     bfd: Option<Watch>,
 }
 
+/// Of a start that fails: the original stops with what it has read.
+fn say_shut_down(lvs: &LvsModel) {
+    for vs in &lvs.virtual_servers {
+        for rs in &vs.real_servers {
+            let how = if rs.inhibit == Some(true) {
+                "(inhibited) "
+            } else {
+                ""
+            };
+            let real = Trio(rs.addr, vs.protocol);
+            log!(
+                Priority::Info,
+                "Shutting down {how}service {real} from VS {vs}"
+            );
+        }
+    }
+}
+
 /// Starts, lives, stops. The exit status.
 pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
@@ -99,6 +118,7 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
     let now = monotonic_now();
     let mut tables = Tables::new(&model.lvs);
     if tables.open(&model.global, &model.lvs, false).is_err() {
+        say_shut_down(&model.lvs);
         return Ok(EXIT_FATAL);
     }
     tables.start_daemons(&model.global, None);

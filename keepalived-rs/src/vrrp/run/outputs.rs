@@ -247,6 +247,13 @@ impl Child<'_> {
             // Without load balancing no instance leads such a daemon.
             #[cfg(not(feature = "lvs"))]
             Output::ConnectionSync(_) => {}
+            Output::Repriced(r) => {
+                text::log::priority_changed(&r.name, r.old, r.new);
+                if r.tell {
+                    self.settle();
+                    self.notifier.priority(&r.name, r.master, r.new);
+                }
+            }
             Output::Refused { id, from, why } => self.remote_refused(now, id, from, why),
             Output::Notice(notice) => self.say(&notice),
             Output::Reconfigured => {
@@ -304,6 +311,8 @@ impl Child<'_> {
                     log!(Priority::Info, "{}", self.kernel.gone_line(owner, *object));
                 }
             }
+            // It was said before the addresses.
+            Notice::StartupDelay(_) => {}
             _ => text::log::notice(&self.router, notice, self.detail),
         }
     }

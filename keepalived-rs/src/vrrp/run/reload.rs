@@ -51,6 +51,10 @@ pub(super) fn prepare(
         kernel.address_news = Some(context.options.log_detail > 0);
         kernel.say_all_addresses()?;
     }
+    let delay = config.global.startup_delay;
+    if !reload && !delay.is_zero() {
+        text::log::startup_delay(delay);
+    }
     if context.options.log_detail > 0 {
         say_addresses(&config, &kernel.interfaces);
     }
