@@ -191,7 +191,7 @@ fn lab_rules_are_the_originals() {
     let programs = programs();
     std::thread::scope(|scope| {
         for number in [
-            "501", "502", "503", "504", "505", "506", "507", "508", "509", "513",
+            "501", "502", "503", "504", "505", "506", "507", "508", "509", "510", "513",
         ] {
             scope.spawn(|| live(number, &programs));
         }

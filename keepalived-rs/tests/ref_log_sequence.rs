@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::link::cable;
+use testkit::log_lines;
 use testkit::need;
 use testkit::node::{Node, Process};
 use testkit::sut::{Make, Programs};
@@ -109,57 +110,10 @@ fn play(make: Make, programs: &Programs, dir: &Path) -> Vec<String> {
     x.stop();
     let text = x.output();
     let text = text.replace(&node.dir().display().to_string(), "DIR");
-    let lines = text.lines().map(normalised);
+    let lines = text.lines().map(log_lines::plain);
     lines
         .filter(|l| !ON_PURPOSE.iter().any(|p| l.starts_with(p)))
         .collect()
-}
-
-fn normalised(line: &str) -> String {
-    // `Sun Nov 22 21:18:09 2026: text`
-    let text = line.get(26..).unwrap_or(line);
-    let text = match text.split_once("pid=") {
-        Some((before, after)) => {
-            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-            format!("{before}pid=N{rest}")
-        }
-        None => text.to_owned(),
-    };
-    let blank = |text: String, from: &str| match text.split_once(from) {
-        Some((before, after)) => {
-            let rest = after.find(')').map_or("", |at| &after[at..]);
-            format!("{before}{from}{rest}")
-        }
-        None => text,
-    };
-    let text = blank(blank(text, "ifindex("), "fd(");
-    // Link-local addresses come from random link-layer addresses.
-    let words = text.split(' ');
-    let words = words.map(|w| {
-        if w.starts_with("fe80::") {
-            "fe80::N"
-        } else {
-            w
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-/// Lines of the parent and of the VRRP process reach the log in any order relative to each other.
-fn of_parent(line: &str) -> bool {
-    [
-        "Configuration file",
-        "Opening file",
-        "Starting VRRP",
-        "Startup complete",
-        "Reloading ...",
-        "Reload complete",
-        "Stopping",
-        "pid ",
-        "NOTICE: setting config option",
-    ]
-    .iter()
-    .any(|p| line.starts_with(p))
 }
 
 #[test]
@@ -181,7 +135,7 @@ fn ref_a_life_has_the_same_lines() {
             .map(|t| t.join().unwrap())
     });
     let split = |lines: &[String]| -> (Vec<String>, Vec<String>) {
-        lines.iter().cloned().partition(|l| of_parent(l))
+        lines.iter().cloned().partition(|l| log_lines::of_parent(l))
     };
     let ((parent, child), (our_parent, our_child)) = (split(&theirs), split(&ours));
     for (theirs, ours) in [(parent, our_parent), (child, our_child)] {

