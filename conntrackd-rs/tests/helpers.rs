@@ -1,5 +1,5 @@
 //! Helpers in user space, in a kernel that has them: a guest with three more modules, see [`MODULES`]. Ignored unless asked for
-//! (`-- --ignored`), as nothing brings these modules.
+//! (`-- --ignored`), as `cargo xtask test` does when it has built these modules.
 #![expect(
     clippy::expect_used,
     reason = "a test ends where something is not as it must be"
@@ -17,9 +17,8 @@ use testkit::node::Node;
 use two_routers::{Daemon, wait_for};
 
 /// Where the modules are that User Mode Linux as Debian ships it lacks: nf_conntrack_netlink and nfnetlink_queue with
-/// `CONFIG_NETFILTER_NETLINK_GLUE_CT`, and nfnetlink_cthelper (`CONFIG_NF_CT_NETLINK_HELPER`). To build them, take
-/// `linux-source-6.1` of the guest's version, `linux.uml --showconfig > .config`, `make ARCH=um modules_prepare`, and compile
-/// these three files of net/netfilter with `M=`, both options defined, and net/netfilter in the include path.
+/// `CONFIG_NETFILTER_NETLINK_GLUE_CT`, and nfnetlink_cthelper (`CONFIG_NF_CT_NETLINK_HELPER`). `cargo xtask guest-modules` builds
+/// them and prints the folder.
 const MODULES: &str = "CTHELPER_MODULES";
 const USUAL_PLACE: &str = "/usr/lib/uml/cthelper";
 
@@ -385,7 +384,7 @@ fn conversations(lab: &Lab) -> Vec<(&'static str, Vec<String>)> {
 }
 
 #[test]
-#[ignore = "it needs three kernel modules that Debian does not build: see MODULES"]
+#[ignore = "it needs three kernel modules that Debian does not build: `cargo xtask guest-modules`"]
 fn uml_helpers_announce_what_the_originals_announce() {
     let test = "uml_helpers_announce_what_the_originals_announce";
     if !inside(test) {
@@ -473,7 +472,7 @@ fn ref_the_start_is_told_as_by_the_original() {
 }
 
 #[test]
-#[ignore = "it needs three kernel modules that Debian does not build: see MODULES"]
+#[ignore = "it needs three kernel modules that Debian does not build: `cargo xtask guest-modules`"]
 fn uml_ftp_and_tftp_pass_a_masquerading_firewall() {
     if !inside("uml_ftp_and_tftp_pass_a_masquerading_firewall") {
         return;

@@ -26,6 +26,12 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("busybox", "busybox"),
     ("make", "make"),
     ("unshare", "util-linux"),
+    // What else kernel modules are built with.
+    ("gcc", "gcc"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+    ("xz", "xz-utils"),
     // Servers that are checked, and that take mail.
     ("python3", "python3"),
     ("openssl", "openssl"),

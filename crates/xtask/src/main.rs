@@ -4,6 +4,7 @@ mod cross;
 mod deb;
 mod demo;
 mod ftp;
+mod guest_modules;
 mod install;
 mod layers;
 mod openwrt;
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND
   deb change         and change to them and back, on a Debian system that is thrown away
   cross TARGET...    build for router CPUs, and run there what an emulator can
   openwrt [STEP...]  check the packages of openwrt-feed/ beside the originals', without a router
+  guest-modules      build the modules for helpers in user space that the tests' guest kernel lacks
   install            only install what the tests need (Debian packages, the originals)
 ";
 
@@ -49,6 +51,11 @@ fn main() -> ExitCode {
         ["openwrt", steps @ ..] => openwrt::run(steps),
         ["deb"] => deb::build().map(drop),
         ["deb", "change"] => deb::change::play(),
+        ["guest-modules"] => guest_modules::build().map(|place| {
+            if let Some(place) = place {
+                println!("{}", place.display());
+            }
+        }),
         ["install"] => install::everything().map(drop),
         _ => {
             eprint!("{USAGE}\ntargets: {}\n", cross::names());

@@ -4,7 +4,7 @@ use testkit::need::SKIPPED;
 use testkit::sut::ORIGINAL_ROOT;
 
 use crate::steps::{Steps, cargo, run as run_command};
-use crate::{Result, install, layers, size, target_dir};
+use crate::{Result, guest_modules, install, layers, size, target_dir};
 
 /// One set of features for both, so that it is built once.
 const CHECKS: &str = "-p keepalived-rs --features tls,regex,dbus --lib -- probe dbus every_keyword";
@@ -76,6 +76,18 @@ fn all(steps: &mut Steps) -> Result<()> {
             run_command(test.env(ORIGINAL_ROOT, &originals))?;
         }
         Ok(())
+    })?;
+    steps.step("helpers in a guest with their modules", || {
+        let Some(modules) = guest_modules::build()? else {
+            println!("SKIPPED: the two tests of conntrackd's helpers that need them");
+            return Ok(());
+        };
+        let words = "test --locked -p conntrackd-rs --test helpers -- --ignored";
+        let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
+        run_command(
+            test.env(ORIGINAL_ROOT, &originals)
+                .env("CTHELPER_MODULES", modules),
+        )
     })?;
     steps.step("release build", || {
         run_command(&mut cargo(&[
