@@ -29,8 +29,9 @@ pub struct ReadOptions {
     pub max_lines: Option<usize>,
 }
 
-/// Most lines that a configuration may expand to. `~SEQ` can ask for any number; memory is finite.
-pub const MAX_LINES: usize = 250_000;
+/// Most lines that a configuration may expand to. `~SEQ` can ask for any number; memory is finite. Tens of thousands of real servers
+/// with twenty lines each must fit.
+pub const MAX_LINES: usize = 2_000_000;
 
 /// Reads the configuration at `path` (a glob). The top name is checked first, as at the original's start; if that fails the result is
 /// not `opened` and holds only the messages.

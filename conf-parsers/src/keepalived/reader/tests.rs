@@ -166,6 +166,23 @@ fn a_file_that_includes_itself_ends() {
 }
 
 #[test]
+fn repetitions_end() {
+    let options = ReadOptions {
+        max_lines: Some(100),
+        ..ReadOptions::default()
+    };
+    let lines = read(&host("~SEQ(i,1,1000000000) g ${i}"), "/k.conf", &options);
+    assert_eq!(lines_of(&lines).len(), 99);
+    assert_eq!(
+        messages_of(&lines).last(),
+        Some(&"more than 100 lines - ignoring the rest")
+    );
+    // A director with 40,000 real servers of six lines each.
+    let many = read_text("~SEQ(i,1,300000) g ${i}");
+    assert_eq!(lines_of(&many).len(), 300_000);
+}
+
+#[test]
 fn lines_survive_the_memory_file() {
     let lines = read_text("a \"b c\" {\n  d # x\n}\ninclude none\ne \"f\n~SEQ(i,3) g ${i}");
     assert_eq!(Lines::from_text(&lines.to_text()), Some(lines));
