@@ -36,8 +36,8 @@ pub fn sentence(block: &str, keyword: &str) -> String {
     }
 }
 
-/// Sentences for what a parse met. Words of the top level and of global_defs are the parent's to tell, even when a child
-/// reads them again.
+/// Sentences for what a parse met. Words of global_defs are the parent's to tell, even when a child reads them again; the others
+/// are read by one child only.
 pub fn of_outcome(outcome: &Outcome, part: Part) -> Vec<String> {
     of_keywords(&outcome.used, part)
 }
@@ -52,10 +52,10 @@ fn of_keywords(used: &SortedSet<(&'static str, &'static str)>, part: Part) -> Ve
         .collect()
 }
 
-/// Whether the parent tells it: words of global_defs and of the top level. Virtual servers and BFD sessions have sentences of their
-/// own in [`warnings`], as the parent does not read them.
+/// Whether the parent tells it. What a build without virtual servers lacks has a sentence of its own in [`warnings`], as nobody
+/// reads it then.
 fn is_global(block: &str) -> bool {
-    matches!(block, "" | "global_defs")
+    block == "global_defs"
 }
 
 /// What the parent tells at start: options, globals, and what this build lacks.
