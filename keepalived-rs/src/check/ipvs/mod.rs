@@ -105,15 +105,23 @@ impl Ipvs {
         failed
     }
 
+    /// Sends changes, and sends them once more when the socket fails on the way: nobody knows then how many were carried out, and
+    /// what is there already is only said to be so.
     fn send(&mut self, changes: &[Change]) -> Vec<(usize, i32)> {
-        let mut batch = Batch::new();
-        for change in changes {
-            change.push(self.requests, &mut batch);
-        }
         let mut refused = Vec::new();
-        if let Err(e) = self.genl.execute(&mut batch, &mut refused) {
-            let text = crate::text::errno::sentence(&e);
-            log!(Priority::Info, "IPVS: netlink error: {text}");
+        for attempt in ["sent again", "the tables may lack some until a restart"] {
+            let mut batch = Batch::new();
+            for change in changes {
+                change.push(self.requests, &mut batch);
+            }
+            let Err(e) = self.genl.execute(&mut batch, &mut refused) else {
+                break;
+            };
+            let (text, count) = (crate::text::errno::sentence(&e), changes.len());
+            log!(
+                Priority::Info,
+                "IPVS: netlink error: {text} - {count} changes: {attempt}"
+            );
         }
         refused
             .into_iter()
