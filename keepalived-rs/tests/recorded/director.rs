@@ -61,7 +61,6 @@ fn steps(log: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-#[ignore = "it has not been run to its end yet"]
 fn uml_a_director_as_recorded() {
     let modules = [uml::IPVS, &["veth", "ipv6"]].concat();
     if !uml::inside("director::uml_a_director_as_recorded", &modules) {
