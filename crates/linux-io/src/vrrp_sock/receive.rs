@@ -184,7 +184,7 @@ impl Receiver {
     }
 }
 
-/// Most packets of one [`Receiver::receive`] and of one system call of [`Sender::send_burst`].
+/// Most packets of one [`Receiver::receive`] and of one system call of [`super::Sender::send_burst`].
 pub const BURST: usize = 16;
 /// Places for a burst where hardly ever more than one packet waits.
 const FEW: usize = 2;
