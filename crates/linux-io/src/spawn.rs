@@ -90,15 +90,10 @@ impl Program {
             None => {}
         }
         let pid = self.start(given)?;
-        // Dropped here, our copies of the child's ends do not keep the pipes open.
-        if let Some(write) = fed.map(|(_, write)| write) {
-            // A program that ends early says why by itself.
-            let _ = File::from(write).write_all(input);
-        }
-        let mut text = Vec::new();
-        if let Some(read) = heard.map(|(read, _)| read) {
-            File::from(read).read_to_end(&mut text)?;
-        }
+        // Our copies of the child's ends would keep the pipes open.
+        let input = fed.map(|(_, write)| (File::from(write), input));
+        let output = heard.map(|(read, _)| File::from(read));
+        let text = converse(input, output)?;
         let exit = wait_for(pid)?;
         Ok(Finished { exit, text })
     }
@@ -194,6 +189,70 @@ impl Program {
             })
             .collect()
     }
+}
+
+/// Writes all of the input and reads the output to its end, whichever goes on first: a program that speaks before it has read
+/// everything is not waited for by who waits for it. All that was read.
+fn converse(mut input: Option<(File, &[u8])>, mut output: Option<File>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    if let Some((file, _)) = &input {
+        set_nonblocking(file)?;
+    }
+    while input.is_some() || output.is_some() {
+        let wait = |fd: Option<RawFd>, events| libc::pollfd {
+            // The kernel looks at none below 0.
+            fd: fd.unwrap_or(-1),
+            events,
+            revents: 0,
+        };
+        let write = input.as_ref().map(|(file, _)| file.as_raw_fd());
+        let read = output.as_ref().map(AsRawFd::as_raw_fd);
+        let mut both = [wait(write, libc::POLLOUT), wait(read, libc::POLLIN)];
+        // SAFETY: the kernel reads and writes as many entries as stated, which live across the call.
+        match check(unsafe { libc::poll(both.as_mut_ptr(), 2, -1) }) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            other => drop(other?),
+        }
+        let [writable, readable] = both.map(|entry| entry.revents != 0);
+        if let Some((file, rest)) = input.as_mut().filter(|_| writable) {
+            match file.write(rest) {
+                Ok(written) => *rest = rest.get(written..).unwrap_or_default(),
+                Err(e) if would_go_on(&e) => {}
+                // A program that ends early says why by itself.
+                Err(_) => *rest = &[],
+            }
+            if rest.is_empty() {
+                input = None;
+            }
+        }
+        if let Some(file) = output.as_mut().filter(|_| readable) {
+            let mut piece = [0; 4096];
+            match file.read(&mut piece) {
+                Ok(0) => output = None,
+                Ok(length) => text.extend_from_slice(piece.get(..length).unwrap_or_default()),
+                Err(e) if would_go_on(&e) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Calls on the file do not wait.
+fn set_nonblocking(file: &File) -> io::Result<()> {
+    // SAFETY: both calls take numbers.
+    let flags = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) })?;
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    Ok(())
+}
+
+/// Whether a call only has to be made again.
+fn would_go_on(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+    )
 }
 
 /// Which of its outputs [`Program::run`] gives back.
@@ -350,6 +409,25 @@ mod tests {
         assert_eq!(cat.run(b"", None).unwrap().text, b"");
         let error = Program::new("no-such-program").run(b"", None).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+    }
+
+    /// More than a pipe holds in both directions, in the order that a waiting writer would never get over.
+    #[test]
+    fn a_program_may_speak_before_it_has_read_everything() {
+        let input = vec![b'x'; 1 << 20];
+        let script = "head -c 300000 /dev/zero; exec wc -c";
+        let done = shell(script).run(&input, Some(Captured::Output)).unwrap();
+        assert_eq!(done.exit, Exit::Code(0));
+        let (zeros, count) = done.text.split_at(300_000);
+        assert!(zeros.iter().all(|b| *b == 0));
+        assert_eq!(String::from_utf8_lossy(count).trim(), "1048576");
+        // Who ends without reading is not waited for, and neither is who closes what it would say.
+        let early = shell("exec 0<&-; echo no; exit 3").run(&input, Some(Captured::Output));
+        let early = early.unwrap();
+        assert_eq!((early.exit, &*early.text), (Exit::Code(3), &b"no\n"[..]));
+        let mute = shell("exec 1>&-; cat >/dev/null; exit 4");
+        let mute = mute.run(&input, Some(Captured::Output)).unwrap();
+        assert_eq!((mute.exit, &*mute.text), (Exit::Code(4), &b""[..]));
     }
 
     #[test]
