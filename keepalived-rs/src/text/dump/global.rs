@@ -30,7 +30,8 @@ const fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
-/// The section. `default_interface` is shown by the VRRP child only.
+/// The section: what the daemon is built without is not in it, as with the original. `default_interface` is shown by the VRRP
+/// child only.
 pub fn global(out: &mut String, g: &Global, now: &ProcessNow, default_interface: Option<&str>) {
     line!(out, "------< Global definitions >------");
     names(out, g);
@@ -59,7 +60,12 @@ pub fn global(out: &mut String, g: &Global, now: &ProcessNow, default_interface:
     vrrp(out, g);
     firewall(out, g);
     processes(out, g);
-    snmp(out, g);
+    if cfg!(feature = "snmp") {
+        snmp(out, g);
+    }
+    if cfg!(feature = "dbus") {
+        dbus(out, g);
+    }
     line!(out, " Script security {}", enabled(g.script_security));
     let account = match g.default_account {
         DefaultAccount::Known { uid, gid } => Some((uid, gid)),
@@ -244,6 +250,9 @@ fn lvs(out: &mut String, g: &Global, default_interface: Option<&str>) {
         if let Some(ttl) = d.ttl {
             line!(out, " LVS syncd mcast ttl = {ttl}");
         }
+    }
+    if !cfg!(feature = "lvs") {
+        return;
     }
     line!(out, " LVS flush = {}", truth(g.lvs_flush));
     let flush = match g.lvs_flush_on_stop {
@@ -430,8 +439,12 @@ fn processes(out: &mut String, g: &Global) {
         g.min_auto_priority_delay
     );
     process(out, "VRRP", &g.vrrp);
-    process(out, "Checker", &g.checker);
-    process(out, "BFD", &g.bfd);
+    if cfg!(feature = "lvs") {
+        process(out, "Checker", &g.checker);
+    }
+    if cfg!(feature = "bfd") {
+        process(out, "BFD", &g.bfd);
+    }
 }
 
 fn process(out: &mut String, who: &str, p: &ProcessOptions) {
@@ -447,7 +460,10 @@ fn process(out: &mut String, who: &str, p: &ProcessOptions) {
 
 fn snmp(out: &mut String, g: &Global) {
     line!(out, " SNMP vrrp {}", enabled(g.enable_snmp_vrrp));
-    line!(out, " SNMP checker {}", enabled(g.enable_snmp_checker));
+    let checker = cfg!(feature = "lvs");
+    if checker {
+        line!(out, " SNMP checker {}", enabled(g.enable_snmp_checker));
+    }
     line!(out, " SNMP RFCv2 {}", enabled(g.enable_snmp_rfcv2));
     line!(out, " SNMP RFCv3 {}", enabled(g.enable_snmp_rfcv3));
     line!(out, " SNMP traps {}", enabled(g.enable_traps));
@@ -456,16 +472,18 @@ fn snmp(out: &mut String, g: &Global) {
         .as_deref()
         .unwrap_or("default (unix:/var/agentx/master)");
     line!(out, " SNMP socket = {socket}");
-    line!(
-        out,
-        " SNMP VS stats update interval = {}",
-        fixed(g.snmp_vs_stats_update_interval)
-    );
-    line!(
-        out,
-        " SNMP RS stats update interval = {}",
-        fixed(g.snmp_rs_stats_update_interval)
-    );
+    for (kind, interval) in [
+        ("VS", g.snmp_vs_stats_update_interval),
+        ("RS", g.snmp_rs_stats_update_interval),
+    ] {
+        if checker {
+            let interval = fixed(interval);
+            line!(out, " SNMP {kind} stats update interval = {interval}");
+        }
+    }
+}
+
+fn dbus(out: &mut String, g: &Global) {
     line!(out, " DBus {}", enabled(g.enable_dbus));
     line!(
         out,

@@ -6,6 +6,8 @@
 pub mod bfd;
 #[cfg(feature = "lvs")]
 pub mod check;
+#[cfg(feature = "lvs")]
+mod checkers;
 pub mod global;
 pub mod instance;
 pub mod interface;
