@@ -77,14 +77,12 @@ impl Child<'_> {
             .handle(now, Input::Reconfigure(Box::new(config.clone())));
         self.next = Some(Box::new((model, config)));
         self.drain(now);
-        self.say_bfd();
         self.context.config_read();
+        self.say_bfd();
         self.dump_configuration();
         self.scheduling.apply(&self.model.global, Kind::Checker);
         self.save(true);
         linux_io::process::trim_memory();
-        let took = monotonic_now().since(begin).as_micros();
-        log!(Priority::Info, "Reload finished in {took} usec");
     }
 
     fn new_probes(&mut self, model: &Model) {
