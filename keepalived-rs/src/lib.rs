@@ -20,6 +20,7 @@ pub mod dump_name;
 pub mod genhash;
 pub mod host;
 pub mod ipc;
+pub mod ipvs;
 #[cfg(test)]
 mod manual;
 #[cfg(feature = "snmp")]

@@ -1,5 +1,6 @@
 //! The kernel's load balancing tables, in User Mode Linux: what `ipvsadm` shows is what it showed with keepalived 2.3.3 and the
 //! same configuration (testdata/ipvs).
+#![cfg(feature = "lvs")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,8 +13,8 @@ use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::lvs::Service as Written;
 use conf_parsers::keepalived::{ParseOptions, Part, ReadOptions, parse, read};
 use conf_parsers::source::{FakeHost, MemorySource};
-use keepalived_rs::check::ipvs::wanted::{Live, entries};
-use keepalived_rs::check::ipvs::{Change, Entry, Ipvs, Table, sync_daemon, sync_id};
+use keepalived_rs::check::wanted::{Live, entries};
+use keepalived_rs::ipvs::{Change, Entry, Ipvs, Table, sync_daemon, sync_id};
 use netlink_wire::ipvs::{ServiceKey, SyncState, Timeouts};
 use testkit::uml;
 

@@ -64,7 +64,7 @@ fn is_distinct(vs: &VirtualServer) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::ipvs::tests::model;
+    use crate::check::wanted::tests::model;
 
     #[test]
     fn ports_that_are_not_kept_make_one_of_two() {

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! run      the loop: what is ready → Input → core → Output → probe, tables, notify, text::check
-//! lower    model → core configuration            tables   real servers in service → ipvs::wanted → ipvs::table → ipvs::Ipvs
+//! lower    model → core configuration            tables   real servers in service → wanted → ipvs::Table → ipvs::Ipvs
 //! probe    single checks                         notify   scripts, FIFOs, mail     addresses   ha_suspend      dump
 //! snmp     what SNMP shows and changes
 //! ```
@@ -19,7 +19,6 @@ mod dump;
 mod facts;
 #[cfg(feature = "lvs")]
 pub mod group_marks;
-pub mod ipvs;
 #[cfg(feature = "lvs")]
 mod lower;
 #[cfg(feature = "lvs")]
@@ -32,6 +31,8 @@ mod run;
 mod snmp;
 #[cfg(feature = "lvs")]
 mod tables;
+#[cfg(feature = "lvs")]
+pub mod wanted;
 
 /// Lives as the checker child until it is told to stop; the exit status.
 #[cfg(feature = "lvs")]

@@ -24,9 +24,9 @@ use netlink_wire::ipvs::{SyncState, Timeouts};
 
 use super::facts::{Facts, facts};
 use super::group_marks::GroupMarks;
-use super::ipvs::wanted::{Live, entries, keys, real_destination};
-use super::ipvs::{Change, Entry, Ipvs, Table, sync_daemon, sync_id};
 use super::lower::number;
+use super::wanted::{Live, entries, keys, real_destination};
+use crate::ipvs::{Change, Entry, Ipvs, Table, sync_daemon, sync_id};
 
 /// Changes that are carried out together, at most about this many.
 const CHANGES_AT_ONCE: usize = 1024;
@@ -454,9 +454,9 @@ mod tests {
     use conf_parsers::keepalived::model::Model;
 
     use super::*;
-    use crate::check::ipvs::tests::model;
-    use crate::check::ipvs::wanted::MADE;
     use crate::check::lower::lower;
+    use crate::check::wanted::MADE;
+    use crate::check::wanted::tests::model;
 
     /// One virtual server with many real ones.
     fn many(count: u32, weight: u32) -> Model {

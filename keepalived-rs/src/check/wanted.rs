@@ -12,7 +12,10 @@ use netlink_wire::ipvs::{
     Checksum, Destination, F_PERSISTENT, Forwarding as Way, Service, ServiceKey, Tunnel,
 };
 
-use super::table::Entry;
+use crate::ipvs::Entry;
+
+#[cfg(test)]
+pub(super) mod tests;
 
 /// The scheduler when the configuration names none.
 const SCHEDULER: &str = "wlc";

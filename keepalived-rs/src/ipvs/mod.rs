@@ -1,21 +1,22 @@
-//! The Linux virtual server's tables in the kernel.
+//! The Linux virtual server's tables in the kernel, and its daemons that tell other directors of connections (layer L4).
 //!
 //! In: [`Change`]s that [`Table`] found between what is and what is wanted. Out: requests, many in one datagram; log lines in the
 //! original's words for what the kernel refuses. It keeps no time and knows no checker.
+//! Who may use it: the checker process (tables, daemons), the VRRP process (daemons that follow an instance).
+//! Answers to: keepalived 2.3.3 check/ipvswrapper.c, check/libipvs.c.
 //!
 //! ```text
-//! let entries = wanted::entries(&server, group, &live, None);
+//! let entries = check::wanted::entries(&server, group, &live, None);
 //! let changes = table.change(&before, &entries);   // nothing when nothing has changed
 //! ipvs.apply(&changes);
 //! ```
 
 mod sync;
-pub mod table;
+mod table;
 mod text;
-pub mod wanted;
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use std::io;
 

@@ -12,7 +12,7 @@ use linux_io::route_sock::ReceiveBuffer;
 use netlink_wire::ipvs::SyncState;
 use vrrp_proto::output::{ConnectionSync, SyncRole};
 
-use crate::check::ipvs::{Ipvs, sync_daemon, sync_id};
+use crate::ipvs::{Ipvs, sync_daemon, sync_id};
 
 const ROLES: [SyncState; 2] = [SyncState::Master, SyncState::Backup];
 

@@ -10,6 +10,7 @@
 //! [`Notice`] before it.
 //! Answers to: keepalived 2.3.3 check/check_*.c, core/layer4.c.
 
+mod connect;
 mod deadlines;
 mod dns;
 pub(crate) mod fetch;
@@ -19,7 +20,9 @@ mod ping;
 mod ping_range;
 #[cfg_attr(not(feature = "regex"), path = "regex_absent.rs")]
 mod regex;
+mod script;
 mod smtp;
+mod spec;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -30,96 +33,27 @@ mod udp;
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use checker_proto::CheckerId;
 use checker_proto::dialogue::icmp_echo::Wrong;
-use checker_proto::verdict::{Failure, Obstacle, ScriptFailure, Success, Verdict};
-use conf_parsers::keepalived::model::check::{CheckKind, Checker, Connection};
-use conf_parsers::keepalived::model::lvs::{CONNECT_TIMEOUT_DEFAULT, Ssl};
-use conf_parsers::keepalived::model::script::Script;
-use daemon_rt::script::{Command, Overdue, Scripts};
-use linux_io::check_sock::{Refused, Target};
+use checker_proto::verdict::{Failure, Obstacle, Success, Verdict};
+use conf_parsers::keepalived::model::check::CheckKind;
+use daemon_rt::script::{Overdue, Scripts};
 use linux_io::epoll::{ReadSet, Wait};
-use linux_io::process::{Exit, Pid};
+use linux_io::process::Pid;
 use linux_io::signal::Signal;
 use net_types::{Duration, Family, Instant};
 
+use connect::{Connected, connected, refused};
 use deadlines::Deadlines;
 use patience::Patience;
 use ping_range::PingRange;
+pub use spec::{CheckSpec, Context};
 pub use tls::TlsError;
 
 /// How often one call looks whether more has come: the loop has other things to do.
 const ROUNDS: usize = 16;
-/// No process can be had now.
-const EAGAIN: i32 = 11;
-
-/// What all checks share.
-#[derive(Clone, Debug, Default)]
-pub struct Context {
-    /// Whether there is an `SSL_GET`; without one its files are not read.
-    pub uses_ssl: bool,
-    /// The `SSL` block.
-    pub ssl: Option<Ssl>,
-    /// Where the numbers of DNS questions begin: random.
-    pub seed: u64,
-}
-
-/// What to check: a checker of the configuration and what it takes from the servers it stands in.
-#[derive(Clone, Copy, Debug)]
-pub struct CheckSpec<'a> {
-    /// The checker.
-    pub checker: &'a Checker,
-    /// The real server's address and port.
-    pub real_server: SocketAddr,
-    /// `HTTP_GET`, `SSL_GET`: the position of the url that is next; one run fetches one.
-    pub url: usize,
-    /// `virtualhost` of the real server.
-    pub real_server_host: Option<&'a str>,
-    /// `virtualhost` of the virtual server.
-    pub virtual_server_host: Option<&'a str>,
-    /// `delay_loop` of the virtual server: how long a `MISC_CHECK` without `misc_timeout` may take.
-    pub delay_loop: Duration,
-}
-
-impl CheckSpec<'_> {
-    /// The server to talk to.
-    fn to(&self) -> SocketAddr {
-        match &self.checker.connection {
-            Some(connection) => connection.target(self.real_server),
-            None => self.real_server,
-        }
-    }
-
-    fn target(&self) -> Target<'_> {
-        const NONE: &Connection = &Connection {
-            ip: None,
-            port: None,
-            bind_ip: None,
-            bind_port: None,
-            bind_if: None,
-            timeout: None,
-            fwmark: 0,
-        };
-        let connection = self.checker.connection.as_ref().unwrap_or(NONE);
-        Target {
-            to: self.to(),
-            // A port alone is not bound to, as in the original.
-            from: connection
-                .bind_ip
-                .map(|ip| SocketAddr::new(ip, connection.bind_port.unwrap_or(0))),
-            device: connection.bind_if.as_ref().map(|device| &*device.value),
-            mark: connection.fwmark,
-        }
-    }
-
-    fn timeout(&self) -> Duration {
-        let timeout = self.checker.connection.as_ref().and_then(|c| c.timeout);
-        Duration::from_micros(timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT))
-    }
-}
 
 /// Something for the log that does not hang on the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,20 +305,9 @@ impl Probes {
                     0 => spec.delay_loop,
                     timeout => Duration::from_micros(timeout),
                 };
-                let command = command(script);
-                return match self.scripts.start(now, &command, &[], id, Some(limit)) {
-                    Ok(_) => Ok(None),
-                    Err(e) if number(&e) == EAGAIN => {
-                        Err(Verdict::NotRun(Obstacle::Script(number(&e))))
-                    }
-                    // What can not be executed is not the server's fault.
-                    Err(e) => {
-                        let path = script.path.as_ref().or(script.args.first());
-                        let path = path.cloned().unwrap_or_default();
-                        notices.push(Notice::NotExecuted(path, number(&e)));
-                        Err(Verdict::Up(Success::Script(0)))
-                    }
-                };
+                return self
+                    .start_script(now, id, script, limit, notices)
+                    .map(|()| None);
             }
             CheckKind::Bfd { .. } => return Err(Verdict::NotRun(Obstacle::Connect(0))),
         };
@@ -452,41 +375,6 @@ impl Probes {
         self.tokens = tokens;
         verdicts.append(&mut self.ended);
         more
-    }
-
-    /// The process's reaper collected `pid`. `false` when that was no script of a checker.
-    pub fn script_ended(
-        &mut self,
-        pid: Pid,
-        exit: Exit,
-        verdicts: &mut Vec<(CheckerId, Verdict)>,
-        is_dynamic: impl FnOnce(CheckerId) -> bool,
-    ) -> bool {
-        let Some(ended) = self.scripts.exited(pid, exit) else {
-            return false;
-        };
-        if let Some(line) = ended.not_run {
-            self.notices.push((ended.token, Notice::NotRun(line)));
-        }
-        let failed = |why| Verdict::Down(Failure::Script(why));
-        let verdict = match ended.exit {
-            Exit::Code(0) => Verdict::Up(Success::Script(0)),
-            Exit::Code(status @ 2..) if is_dynamic(ended.token) => {
-                Verdict::Up(Success::Script(status))
-            }
-            Exit::Code(status) => failed(ScriptFailure::Exited(status)),
-            Exit::Signal { signal, .. } if ended.timed_out && ends(signal) => {
-                failed(ScriptFailure::TimedOut)
-            }
-            Exit::Signal { signal, .. } => failed(ScriptFailure::Signal(signal)),
-        };
-        verdicts.push((ended.token, verdict));
-        true
-    }
-
-    /// Tells every script to end, and sets what is left of their time: for a process that stops.
-    pub fn end_scripts(&mut self, signal: Signal, until: Instant) {
-        self.scripts.end_all(signal, until);
     }
 
     /// When [`Self::handle_timeout`] has something to do.
@@ -581,63 +469,7 @@ impl Probes {
     }
 }
 
-/// Whether a signal is one that ends scripts that take too long.
-fn ends(signal: i32) -> bool {
-    [Signal::TERM, Signal::KILL]
-        .iter()
-        .any(|ends| ends.number() == signal)
-}
-
-fn command(script: &Script) -> Command {
-    let shell = script
-        .args
-        .first()
-        .is_some_and(|word| word.starts_with(['<', '>']));
-    Command {
-        path: script.path.clone().map(Into::into),
-        args: script.args.clone(),
-        uid: script.uid,
-        gid: script.gid,
-        shell,
-    }
-}
-
 /// The system's error number, 0 when there is none.
 fn number(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(0)
-}
-
-/// A check that could not begin; `unreachable` is the failure when that is the server's fault.
-fn refused(refused: &Refused, mark: u32, unreachable: Failure) -> Verdict {
-    if refused.is_unreachable() {
-        return Verdict::Down(unreachable);
-    }
-    Verdict::NotRun(match refused {
-        Refused::Socket(e) => Obstacle::Socket(number(e)),
-        Refused::Mark(e) => Obstacle::Mark(mark, number(e)),
-        Refused::Device(e) => Obstacle::Device(number(e)),
-        Refused::Bind(e) => Obstacle::Bind(number(e)),
-        Refused::Connect(e) => Obstacle::Connect(number(e)),
-    })
-}
-
-/// How an attempt to connect ended, once its socket is writable.
-enum Connected {
-    /// It stands.
-    Yes,
-    /// Nobody answered.
-    Timeout,
-    /// It was refused, reset or found no way.
-    Failed,
-    /// It can not be found out.
-    Unknown,
-}
-
-fn connected(stream: &std::net::TcpStream) -> Connected {
-    match stream.take_error() {
-        Ok(None) => Connected::Yes,
-        Ok(Some(e)) if e.kind() == io::ErrorKind::TimedOut => Connected::Timeout,
-        Ok(Some(_)) => Connected::Failed,
-        Err(_) => Connected::Unknown,
-    }
 }

@@ -2,13 +2,16 @@
 
 use nix::errno::Errno;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use checker_proto::verdict::{
-    DnsFailure, SmtpFailure, TcpFailure, UdpFailure, WebFailure, WebProof,
+    DnsFailure, ScriptFailure, SmtpFailure, TcpFailure, UdpFailure, WebFailure, WebProof,
 };
-use conf_parsers::keepalived::model::check::{DnsType, HttpGet, StatusCodes, UdpCheck, Url};
+use conf_parsers::keepalived::model::check::{
+    Checker, Connection, DnsType, HttpGet, StatusCodes, UdpCheck, Url,
+};
+use conf_parsers::keepalived::model::script::Script;
 use conf_parsers::span::{Span, Spanned};
 use linux_io::timer::monotonic_now;
 use nix::poll::{PollFd, PollFlags, poll};
