@@ -23,7 +23,7 @@ use testkit::session::Session;
 use testkit::sut::{Make, Programs};
 use testkit::{need, uml};
 
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(90);
 const SERVICE: &str = "10.81.0.100:80";
 const REAL: &str = "10.82.0.10:7000";
 

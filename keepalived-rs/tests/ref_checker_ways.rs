@@ -17,7 +17,7 @@ use testkit::node::{Node, Process};
 use testkit::sut::{Make, Programs};
 use testkit::{need, uml};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Last bytes of the servers that come, go and come again; the others stay away.
 const CHANGING: [u8; 6] = [1, 2, 3, 5, 6, 7];
 

@@ -21,7 +21,7 @@ const KERNEL: &str = "/usr/bin/linux.uml";
 /// Where that package puts the kernel's modules.
 const MODULES: &str = "/usr/lib/uml/modules";
 /// How long a guest may live.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// The modules of load balancing.
 pub const IPVS: &[&str] = &[
