@@ -7,10 +7,8 @@
 //!                                        └── at most so many each, then the next ──┘
 //! ```
 
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::task::Poll;
 
 use ctsync_proto::{Input, KernelSocket, Request, Section};
 use daemon_rt::systemd::Systemd;
@@ -18,9 +16,10 @@ use linux_io::pause;
 use linux_io::signal::{Signal, SignalFd};
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::udp_sock::Room;
-use linux_io::watch::Watch;
+use linux_io::watch::{self, Watch};
 use net_types::{Duration, Instant};
 
+use crate::channel::Channel;
 use crate::events::Taken;
 #[cfg(feature = "helper")]
 use crate::helper::Queues;
@@ -72,13 +71,6 @@ struct Watches {
 impl Daemon {
     /// Runs until it is told to stop.
     pub fn run(&mut self) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        runtime.block_on(self.serve())
-    }
-
-    async fn serve(&mut self) -> io::Result<()> {
         let timer = TimerFd::new()?;
         let watches = self.watches(&timer)?;
         self.server.start()?;
@@ -96,11 +88,11 @@ impl Daemon {
                 timer.set(wanted)?;
                 armed = wanted;
             }
-            if more {
-                // Let the runtime look at the sockets, without waiting.
-                tokio::task::yield_now().await;
+            if more || self.is_ready(&watches) {
+                watch::look()?;
+            } else {
+                watch::wait()?;
             }
-            self.wait(&watches, more).await;
             more = false;
 
             if self.stopped(&watches) || self.serve_clients() {
@@ -197,33 +189,19 @@ impl Daemon {
             .min()
     }
 
-    /// Waits until something is ready; with `more` it only registers what the loop waits for.
-    async fn wait(&self, watches: &Watches, more: bool) {
-        poll_fn(|cx| {
-            // All of them, every time: each registers itself.
-            let mut ready = more;
-            ready |= watches.signals.poll_read(cx);
-            ready |= self.server.poll(cx);
-            ready |= watches.events.as_ref().is_some_and(|w| w.poll_read(cx));
-            for channel in self.replication.iter().flat_map(|r| &r.channels) {
-                ready |= channel.poll(cx);
-            }
-            for (_, watch) in &watches.answers {
-                ready |= watch.poll_read(cx);
-            }
-            ready |= watches.links.as_ref().is_some_and(|w| w.poll_read(cx));
-            #[cfg(feature = "helper")]
-            {
-                ready |= watches.packets.as_ref().is_some_and(|w| w.poll_read(cx));
-            }
-            ready |= watches.timer.poll_read(cx);
-            if ready {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+    /// Whether something that the loop waits for may be there.
+    fn is_ready(&self, watches: &Watches) -> bool {
+        #[cfg(feature = "helper")]
+        if watches.packets.as_ref().is_some_and(Watch::readable) {
+            return true;
+        }
+        let some = [&watches.events, &watches.links].into_iter().flatten();
+        let always = [&watches.timer, &watches.signals].into_iter();
+        let answers = watches.answers.iter().map(|(_, watch)| watch);
+        let mut channels = self.replication.iter().flat_map(|r| &r.channels);
+        always.chain(some).chain(answers).any(Watch::readable)
+            || self.server.is_ready()
+            || channels.any(Channel::is_ready)
     }
 
     /// Whether TERM or INT came. HUP is done with here.

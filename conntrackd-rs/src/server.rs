@@ -7,7 +7,6 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::task::Context;
 
 use ctsync_proto::ClientId;
 use net_types::{Duration, Instant};
@@ -85,19 +84,17 @@ impl Server {
     }
 
     /// Whether there is something to do.
-    pub fn poll(&self, cx: &mut Context<'_>) -> bool {
-        let mut ready = false;
-        if self.clients.len() < MOST_CLIENTS || self.evictable {
-            ready |= self.watch.as_ref().is_some_and(|watch| watch.poll_read(cx));
-        }
-        for client in &self.clients {
-            if !client.asked {
-                ready |= client.watch.poll_read(cx);
-            } else if client.waits() {
-                ready |= client.watch.poll_write(cx);
-            }
-        }
-        ready
+    pub fn is_ready(&self) -> bool {
+        let one_more = (self.clients.len() < MOST_CLIENTS || self.evictable)
+            && self.watch.as_ref().is_some_and(Watch::readable);
+        one_more
+            || self.clients.iter().any(|client| {
+                if client.asked {
+                    client.waits() && client.watch.writable()
+                } else {
+                    client.watch.readable()
+                }
+            })
     }
 
     /// When a silent client is hung up on, or one that does not read may lose its place.

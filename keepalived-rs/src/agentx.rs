@@ -7,7 +7,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::task::Context;
 
 use agentx_wire::pdu::Pdu;
 use agentx_wire::{Event, Objects, Oid, Region, Request, Session, Tree, VarBind};
@@ -172,13 +171,11 @@ impl Agent {
         }
     }
 
-    /// Whether there may be something to do; if not, the task is woken when there is.
-    pub fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
+    /// Whether there may be something to do.
+    pub fn is_ready(&self) -> bool {
         self.link.as_ref().is_some_and(|link| {
             let wants_room = !link.stands || !self.session.output().is_empty();
-            // Both are asked, so that both wake the task.
-            let read = link.watch.poll_read(cx);
-            (wants_room && link.watch.poll_write(cx)) || read
+            (wants_room && link.watch.writable()) || link.watch.readable()
         })
     }
 
@@ -402,9 +399,9 @@ impl Presence {
         self.agent = Some(agent);
     }
 
-    /// Whether there may be something to do; if not, the task is woken when there is.
-    pub fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
-        self.agent.as_ref().is_some_and(|a| a.poll_ready(cx))
+    /// Whether there may be something to do.
+    pub fn is_ready(&self) -> bool {
+        self.agent.as_ref().is_some_and(Agent::is_ready)
     }
 
     /// When [`Self::handle_timeout`] has something to do.

@@ -8,7 +8,6 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::task::Context;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
@@ -91,14 +90,12 @@ impl Bus {
         }
     }
 
-    /// Whether there may be something to do; if not, the task is woken when there is.
-    pub fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
+    /// Whether there may be something to do.
+    pub fn is_ready(&self) -> bool {
         self.gone
             || self.link.as_ref().is_some_and(|link| {
                 let wants_room = !self.connection.output().is_empty();
-                // Both are asked, so that both wake the task.
-                let read = link.watch.poll_read(cx);
-                (wants_room && link.watch.poll_write(cx)) || read
+                (wants_room && link.watch.writable()) || link.watch.readable()
             })
     }
 

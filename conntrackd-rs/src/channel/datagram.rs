@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::fd::BorrowedFd;
-use std::task::Context;
 
 use linux_io::udp_sock::{BATCH, Receiver, Room, Sender};
 use linux_io::watch::Watch;
@@ -38,10 +37,9 @@ impl Datagrams {
         self.receiver.as_fd()
     }
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> bool {
-        let mut ready = self.watch.as_ref().is_some_and(|watch| watch.poll_read(cx));
-        ready |= self.kept.as_ref().is_some_and(|(_, w)| w.poll_write(cx));
-        ready
+    pub(super) fn is_ready(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::readable)
+            || self.kept.as_ref().is_some_and(|(_, w)| w.writable())
     }
 
     pub(super) fn send(&mut self, report: &mut Report<'_>, bytes: Vec<u8>) {

@@ -7,7 +7,6 @@ mod stream;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::BorrowedFd;
-use std::task::Context;
 
 use conf_parsers::conntrackd::{Link, LinkKind};
 use ctsync_proto::{Engine, Input, LinkIndex};
@@ -136,11 +135,11 @@ impl Channel {
         }
     }
 
-    /// Whether there is something to do; if not, the task is woken when there is.
-    pub fn poll(&self, cx: &mut Context<'_>) -> bool {
+    /// Whether there is something to do.
+    pub fn is_ready(&self) -> bool {
         match &self.sockets {
-            Sockets::Datagrams(datagrams) => datagrams.poll(cx),
-            Sockets::Streams(streams) => streams.poll(cx),
+            Sockets::Datagrams(datagrams) => datagrams.is_ready(),
+            Sockets::Streams(streams) => streams.is_ready(),
         }
     }
 

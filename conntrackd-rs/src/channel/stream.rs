@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::task::Context;
 
 use linux_io::stream_sock::{Listener, Stream};
 use linux_io::udp_sock::Room;
@@ -122,21 +121,17 @@ impl Streams {
             .flatten()
     }
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> bool {
-        let mut ready = self.listening.as_ref().is_some_and(|w| w.poll_read(cx));
-        ready |= self
-            .incoming
-            .as_ref()
-            .is_some_and(|i| i.watch.poll_read(cx));
-        match &self.outgoing {
-            Outgoing::Idle => {}
-            Outgoing::Connecting(_, watch, _) => ready |= watch.poll_write(cx),
+    pub(super) fn is_ready(&self) -> bool {
+        let outgoing = match &self.outgoing {
+            Outgoing::Idle => false,
+            Outgoing::Connecting(_, watch, _) => watch.writable(),
             Outgoing::Connected(_, watch) => {
-                ready |= watch.poll_read(cx);
-                ready |= !self.waiting.is_empty() && watch.poll_write(cx);
+                watch.readable() || !self.waiting.is_empty() && watch.writable()
             }
-        }
-        ready
+        };
+        outgoing
+            || self.listening.as_ref().is_some_and(Watch::readable)
+            || self.incoming.as_ref().is_some_and(|i| i.watch.readable())
     }
 
     /// When [`serve`](Self::serve) has something to do without any news.

@@ -3,7 +3,7 @@
 //! In: descriptors, net-types and netlink-wire values. Out: the same, with `std::io::Error` for what the kernel refused.
 //! It knows no protocol: no VRRP, no connection tracking, no log texts.
 //! Who may use it: daemon-rt and the daemons; never a core. Nothing here blocks unless its documentation says so, and every
-//! descriptor is close-on-exec and exposes `AsFd`, so that tokio's `AsyncFd` can wait for it.
+//! descriptor is close-on-exec and exposes `AsFd`, so that a [`watch`] can wait for it.
 //! Answers to: the Linux manual pages named at each function, keepalived-behaviour.md (sockets: section 4.7).
 #![deny(missing_docs)]
 

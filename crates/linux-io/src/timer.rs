@@ -22,7 +22,7 @@ pub fn monotonic_now() -> Instant {
     Instant::from_micros(secs.saturating_mul(1_000_000).saturating_add(micros))
 }
 
-/// `timerfd(2)` on `CLOCK_MONOTONIC`, non-blocking; microsecond deadlines, where tokio's own timers have milliseconds.
+/// `timerfd(2)` on `CLOCK_MONOTONIC`, non-blocking; microsecond deadlines, where epoll's own timeout has milliseconds.
 #[derive(Debug)]
 pub struct TimerFd(OwnedFd);
 

@@ -6,12 +6,10 @@
 //!   signals ──┘      ▲                 └─▶ text::bfd                     │
 //!                    └──────────────────────────────────────────────────┘
 //! ```
-//! One task, nothing detached. The deadline is a timerfd, because the runtime's own timers know milliseconds.
+//! One task, nothing detached. The deadline is a timerfd of its own, as epoll's own timeout knows milliseconds.
 
-use std::future::poll_fn;
 use std::io;
 use std::path::Path;
-use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bfd_proto::{Engine, Input, Output, Received, SessionId};
@@ -23,7 +21,7 @@ use daemon_rt::signals::Signals;
 use linux_io::signal::Signal;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::users;
-use linux_io::watch::Watch;
+use linux_io::watch::{self, Watch};
 use net_types::Instant;
 
 use super::lower::lower;
@@ -57,7 +55,7 @@ struct Child<'a> {
 }
 
 /// Starts, lives, stops. The exit status.
-pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
+pub(super) fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
     let model = match life::configuration(Kind::Bfd, context, &host)? {
         Ok(model) => model,
@@ -96,18 +94,11 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             timer.set(next)?;
             armed = next;
         }
-        poll_fn(|cx| {
-            let mut ready = child.sockets.poll_ready(cx);
-            for watch in [&timer_watch, &signal_watch] {
-                ready |= watch.poll_read(cx);
-            }
-            if ready {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        if child.sockets.is_ready() || timer_watch.readable() || signal_watch.readable() {
+            watch::look()?;
+        } else {
+            watch::wait()?;
+        }
         if let Ok(fired) = timer_watch.read(|| timer.expired()) {
             timer_watch.emptied();
             if fired {

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
-use std::task;
 
 use bfd_proto::SessionConfig;
 use conf_parsers::keepalived::model::bfd::{PORT, PORT_MULTIHOP};
@@ -136,10 +135,10 @@ impl Sockets {
         }
     }
 
-    /// Whether there may be packets; if not, the task is woken when there are.
-    pub(super) fn poll_ready(&self, cx: &mut task::Context<'_>) -> bool {
-        let ready = |any, port: &Port| port.watch.poll_read(cx) || any;
-        self.single.iter().chain(&self.multi).fold(false, ready)
+    /// Whether there may be packets.
+    pub(super) fn is_ready(&self) -> bool {
+        let mut ports = self.single.iter().chain(&self.multi);
+        ports.any(|port| port.watch.readable())
     }
 
     /// The next packet, and whether it came to the port for several hops.

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::task::Context;
 
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::lvs::VirtualServer;
@@ -80,10 +79,10 @@ impl Addresses {
         vs.address().is_some_and(|own| own.ip() == address)
     }
 
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
-        self.watched
-            .as_ref()
-            .is_some_and(|(_, watch)| watch.poll_read(cx))
+    /// Whether there may be news.
+    pub(super) fn is_ready(&self) -> bool {
+        let watched = self.watched.as_ref();
+        watched.is_some_and(|(_, watch)| watch.readable())
     }
 
     /// Addresses that came (true) and went.

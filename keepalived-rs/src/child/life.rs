@@ -2,7 +2,6 @@
 //! reload, the last line.
 
 use std::io;
-use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf_parsers::keepalived::model::Model;
@@ -26,10 +25,10 @@ pub fn live(
     kind: Kind,
     context: &mut Context,
     handled: &[Signal],
-    run: impl AsyncFnOnce(&mut Context, &Signals) -> io::Result<u8>,
+    run: impl FnOnce(&mut Context, &Signals) -> io::Result<u8>,
 ) -> u8 {
     let detail = context.options.log_detail > 0;
-    let ended = Signals::take(handled).and_then(|signals| finish(Box::pin(run(context, &signals))));
+    let ended = Signals::take(handled).and_then(|signals| run(context, &signals));
     let status = ended.unwrap_or_else(|e| {
         log!(
             Priority::Err,
@@ -41,14 +40,6 @@ pub fn live(
     });
     log!(Priority::Info, "{}", stopped(detail));
     status
-}
-
-/// Runs a child's loop to its end; one runtime for whichever child this is.
-fn finish(work: Pin<Box<dyn Future<Output = io::Result<u8>> + '_>>) -> io::Result<u8> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?
-        .block_on(work)
 }
 
 /// The configuration at the start. `Ok(Err(status))`: it ends the process.

@@ -17,9 +17,7 @@ mod reload;
 mod snmp;
 
 use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
 
 use checker_proto::config::{Config, Kind as Written, VsId};
 use checker_proto::{CheckerId, Engine, Input, Verdict};
@@ -32,7 +30,7 @@ use daemon_rt::signals::Signals;
 use linux_io::process::{Exit, Pid};
 use linux_io::signal::Signal;
 use linux_io::timer::{TimerFd, monotonic_now};
-use linux_io::watch::Watch;
+use linux_io::watch::{self, Watch};
 use net_types::{Duration, Instant};
 
 use self::places::about;
@@ -89,6 +87,17 @@ struct Watches {
     bfd: Option<Watch>,
 }
 
+impl Watches {
+    /// Whether one of them may have something.
+    fn any(&self) -> bool {
+        let some = [&self.mail, &self.files, &self.bfd];
+        let mut all = [&self.timer, &self.signals]
+            .into_iter()
+            .chain(some.into_iter().flatten());
+        all.any(Watch::readable)
+    }
+}
+
 /// Of a start that fails: the original stops with what it has read.
 fn say_shut_down(lvs: &LvsModel) {
     for vs in &lvs.virtual_servers {
@@ -108,7 +117,7 @@ fn say_shut_down(lvs: &LvsModel) {
 }
 
 /// Starts, lives, stops. The exit status.
-pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
+pub(super) fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
     let mut model = match life::configuration(Kind::Checker, context, &host)? {
         Ok(model) => model,
@@ -192,21 +201,11 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             timer.set(next)?;
             armed = next;
         }
-        poll_fn(|cx| {
-            // All are asked, so that all wake the task.
-            let mut ready = child.addresses.poll_ready(cx) | child.snmp.poll_ready(cx);
-            let always = [&watches.timer, &watches.signals, &child.probes_watch];
-            let some = [&watches.mail, &watches.files, &watches.bfd];
-            for watch in always.into_iter().chain(some.into_iter().flatten()) {
-                ready |= watch.poll_read(cx);
-            }
-            if ready {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        if child.is_ready() || watches.any() {
+            watch::look()?;
+        } else {
+            watch::wait()?;
+        }
         if let Ok(fired) = watches.timer.read(|| timer.expired()) {
             watches.timer.emptied();
             if fired {
@@ -288,6 +287,11 @@ impl Child<'_> {
         if !self.tables.is_clean() {
             self.tables.flush(&self.model.global, &self.model.lvs);
         }
+    }
+
+    /// Whether what changes with the configuration may have something.
+    fn is_ready(&self) -> bool {
+        self.probes_watch.readable() || self.addresses.is_ready() || self.snmp.is_ready()
     }
 
     fn next_timeout(&self) -> Option<Instant> {

@@ -1,8 +1,6 @@
 //! The SNMP sub-agent inside the loop: its requests are answered from the present, changes go into the core, and it hears what
 //! scripts hear.
 
-use std::task::Context;
-
 use checker_proto::{Input, Quorum, RsId};
 use conf_parsers::keepalived::model::Model;
 use linux_io::timer::monotonic_now;
@@ -39,9 +37,9 @@ impl Snmp {
             .configure(regions(g), g.snmp_socket.as_deref(), now);
     }
 
-    /// Whether there may be something to do; if not, the task is woken when there is.
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
-        self.presence.poll_ready(cx)
+    /// Whether there may be something to do.
+    pub(super) fn is_ready(&self) -> bool {
+        self.presence.is_ready()
     }
 
     /// Whether something is to be written, which the end waits for.

@@ -1,7 +1,5 @@
 //! Builds without the feature `snmp`: nobody asks, nobody is told.
 
-use std::task::Context;
-
 use checker_proto::{Quorum, RsId};
 use conf_parsers::keepalived::model::Model;
 use net_types::Instant;
@@ -19,7 +17,7 @@ impl Snmp {
 
     pub(super) const fn configure(&mut self, _: &Model, _: Instant) {}
 
-    pub(super) const fn poll_ready(&self, _: &mut Context<'_>) -> bool {
+    pub(super) const fn is_ready(&self) -> bool {
         false
     }
 

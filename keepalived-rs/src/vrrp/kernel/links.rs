@@ -6,6 +6,7 @@ use linux_io::route_sock::News;
 use netlink_wire::{Address, Batch, Event, Messages};
 use nix::errno::Errno;
 
+use super::news::say_overrun;
 use super::text::{libc_eio, name_of, text_of};
 use super::{Kernel, KernelEvent};
 
@@ -60,6 +61,8 @@ impl Kernel {
     /// Takes in all news that wait, without telling in between: what a link went through while it was made is of no interest.
     /// [`Kernel::told`] gives what has changed in the end.
     pub fn catch_up(&mut self) {
+        self.untold = true;
+        self.unread = 0;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut lost = false;
         loop {
@@ -82,6 +85,7 @@ impl Kernel {
         }
         self.buffer = buffer;
         if lost {
+            say_overrun();
             let mut held = std::mem::take(&mut self.held);
             // What cannot be read now is read at the next overrun.
             let _ = self.compare(&mut held);
@@ -89,8 +93,14 @@ impl Kernel {
         }
     }
 
+    /// Whether [`Kernel::told`] may have something.
+    pub const fn is_untold(&self) -> bool {
+        self.untold
+    }
+
     /// What [`Kernel::catch_up`] found for the core.
     pub fn told(&mut self) -> Vec<KernelEvent> {
+        self.untold = false;
         let mut events = std::mem::take(&mut self.held);
         // Facts of a configuration that is gone would have other numbers.
         events.retain(|e| !matches!(e, KernelEvent::Link(..)));

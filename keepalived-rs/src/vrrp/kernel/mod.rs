@@ -78,6 +78,10 @@ pub struct Kernel {
     statics: SortedMap<Object, Box<str>>,
     /// Found by [`Kernel::catch_up`], not yet told.
     held: Vec<KernelEvent>,
+    /// [`Kernel::catch_up`] was called since [`Kernel::told`].
+    untold: bool,
+    /// Requests that were carried out since the news were last read; each makes some.
+    unread: usize,
     buffer: Box<[u8]>,
     /// News of addresses are logged (`-a`); whether with the details of `-D`.
     pub address_news: Option<bool>,
@@ -114,6 +118,8 @@ impl Kernel {
             echoes: SortedMap::new(),
             statics: SortedMap::new(),
             held: Vec::new(),
+            untold: false,
+            unread: 0,
             buffer: vec![0; DATAGRAM_LEN].into_boxed_slice(),
             address_news: None,
         };

@@ -20,6 +20,17 @@ use super::{Kernel, KernelEvent};
 /// `IP6_RT_PRIO_USER`: the metric that the kernel gives an IPv6 route without one.
 const V6_DEFAULT_METRIC: u32 = 1024;
 
+/// News were lost.
+pub(super) fn say_overrun() {
+    let error = text_of(Errno::ENOBUFS as i32);
+    log!(
+        Priority::Info,
+        "Netlink: Receive buffer overrun on monitor socket - ({error})"
+    );
+    let advice = "increase the relevant netlink_rcv_bufs global parameter and/or set force";
+    log!(Priority::Info, "  - {advice}");
+}
+
 impl Kernel {
     /// Takes the news that wait. `false`: nothing (more) waits. Each call takes one datagram, so that other work can be done
     /// between.
@@ -39,14 +50,7 @@ impl Kernel {
                 Ok(true)
             }
             Ok(News::Overrun) => {
-                let error = text_of(Errno::ENOBUFS as i32);
-                log!(
-                    Priority::Info,
-                    "Netlink: Receive buffer overrun on monitor socket - ({error})"
-                );
-                let advice =
-                    "increase the relevant netlink_rcv_bufs global parameter and/or set force";
-                log!(Priority::Info, "  - {advice}");
+                say_overrun();
                 self.compare(events).map(|()| true)
             }
             Err(e) => Err(e),

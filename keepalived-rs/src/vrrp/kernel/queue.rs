@@ -10,6 +10,9 @@ use super::text::{kind_of, libc_eio, name_of, prefix_text, route_text, text_of};
 use super::{Kernel, Pending};
 use crate::vrrp::objects::{AddressObject, RouteObject};
 
+/// So many requests may be carried out before the news that they make are read: the socket's usual buffer has room for some 150.
+const UNREAD: usize = 32;
+
 impl Kernel {
     /// Queues an addition; [`Kernel::flush`] carries it out. `false`: impossible, the log says why; tell the core
     /// ([`vrrp_proto::Input::Refused`]).
@@ -116,9 +119,13 @@ impl Kernel {
             let seq = first.wrapping_add(u32::try_from(at).unwrap_or(0));
             self.conclude(*request, errno, seq, refused);
         }
+        self.unread = self.unread.saturating_add(pending.len());
         self.pending = pending;
         self.pending.clear();
         self.batch.clear();
+        if self.unread >= UNREAD {
+            self.catch_up();
+        }
     }
 
     fn conclude(&mut self, request: Pending, errno: i32, seq: u32, refused: &mut Vec<Object>) {

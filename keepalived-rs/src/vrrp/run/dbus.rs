@@ -1,7 +1,6 @@
 //! D-Bus inside the loop: calls are answered from the present and done at once, signals follow what scripts hear.
 
 use std::fs;
-use std::task::Context;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
@@ -33,8 +32,8 @@ pub(super) struct DBus {
 }
 
 impl DBus {
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
-        self.bus.as_ref().is_some_and(|b| b.poll_ready(cx))
+    pub(super) fn is_ready(&self) -> bool {
+        self.bus.as_ref().is_some_and(Bus::is_ready)
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

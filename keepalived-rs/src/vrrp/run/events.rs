@@ -92,6 +92,10 @@ impl Child<'_> {
 
     /// What the kernel has to tell.
     pub(super) fn news(&mut self, watch: &Watch) {
+        let unsettled = std::mem::take(&mut self.unsettled);
+        if !(unsettled || watch.readable() || self.kernel.is_untold()) {
+            return;
+        }
         let mut events = Vec::new();
         for _ in 0..NEWS_AT_ONCE {
             let got = watch.read(|| {
@@ -132,6 +136,7 @@ impl Child<'_> {
     }
 
     pub(super) fn kernel_events(&mut self, now: Instant, events: Vec<KernelEvent>) {
+        self.unsettled |= !events.is_empty();
         for event in events {
             match event {
                 KernelEvent::Link(id, facts) => {

@@ -7,8 +7,8 @@
 //!   signals ──┘      ▲                ├─▶ notify, log                   │
 //!                    └────────────────┴─────────────────────────────────┘
 //! ```
-//! One task, nothing detached. The deadline is a timerfd, because adverts are due to the microsecond and the runtime's own
-//! timers know milliseconds.
+//! One thread, nothing detached. The deadline is a timerfd, because adverts are due to the microsecond and epoll's own timeout
+//! knows milliseconds.
 //!
 //! [`outputs`] what the core says is done; [`events`] what happened goes in; [`reload`] configurations; [`statics`] what belongs
 //! to no instance; [`mod@buffers`] sizes.
@@ -25,16 +25,14 @@ mod remote;
 mod snmp;
 mod statics;
 
-use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf_parsers::keepalived::model::Model;
 use daemon_rt::signals::Signals;
 use linux_io::timer::{TimerFd, monotonic_now};
 use linux_io::vrrp_sock::Burst;
-use linux_io::watch::Watch;
+use linux_io::watch::{self, Watch};
 use net_types::{Duration, IfIndex, Instant};
 use vrrp_proto::config::IfId;
 use vrrp_proto::output::Notify;
@@ -87,22 +85,10 @@ struct Watches {
 }
 
 impl Watches {
-    /// Waits until one of them may have something.
-    async fn any(&self, child: &Child<'_>) {
-        poll_fn(|cx| {
-            let mut ready = child.tracking.poll_ready(cx);
-            ready |= child.remote_ready(cx);
-            let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
-            for watch in always.into_iter().chain(&self.mail) {
-                ready |= watch.poll_read(cx);
-            }
-            if ready {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+    /// Whether one of them may have something.
+    fn any(&self) -> bool {
+        let always = [&self.timer, &self.signals, &self.sockets, &self.kernel];
+        always.into_iter().chain(&self.mail).any(Watch::readable)
     }
 }
 
@@ -141,6 +127,10 @@ struct Child<'a> {
     polling: Polling,
     /// Interfaces whose `promote_secondaries` we have set.
     promoted: Vec<Box<str>>,
+    /// Much memory was used for a moment, and may go back to the system.
+    untidy: bool,
+    /// Interfaces have changed since those that we make were last attended to.
+    unsettled: bool,
     /// Objects that the kernel would not take, until the core knows.
     refused: Vec<Object>,
     /// Sockets without their local address, until the core knows.
@@ -169,7 +159,7 @@ struct Child<'a> {
 }
 
 /// Starts, lives, stops. The exit status.
-pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
+pub(super) fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     let host = System::new();
     let mut kernel = Kernel::open(Objects::new(), buffers(&context.global))?;
     let model = match life::configuration(Kind::Vrrp, context, &host)? {
@@ -218,6 +208,8 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
         vmacs,
         polling,
         promoted: Vec::new(),
+        untidy: false,
+        unsettled: true,
         refused: Vec::new(),
         unbound: None,
         later: Vec::new(),
@@ -284,15 +276,20 @@ pub(super) async fn live(context: &mut Context, signals: &Signals) -> io::Result
             timer.set(next)?;
             armed = next;
         }
-        watches.any(&child).await;
-        if let Ok(fired) = watches.timer.read(|| timer.expired()) {
-            // One look empties it: without this there would be a second turn and a second look after each deadline.
+        if watches.any() || child.tracking.is_ready() || child.remote_ready() {
+            watch::look()?;
+        } else {
+            if std::mem::take(&mut child.untidy) {
+                linux_io::process::trim_memory();
+            }
+            watch::wait()?;
+        }
+        // It rings once for each deadline, so nothing has to be read; the next deadline is set even if it is the same.
+        if watches.timer.readable() {
             watches.timer.emptied();
-            if fired {
-                // It fires once; the next deadline is set even if it is the same.
-                if let Some(due) = armed.take() {
-                    child.scheduling.met(due, monotonic_now());
-                }
+            let now = monotonic_now();
+            if let Some(due) = armed.take_if(|due| *due <= now) {
+                child.scheduling.met(due, now);
             }
         }
         if (burst.longest(), burst.most()) != child.burst_size() {

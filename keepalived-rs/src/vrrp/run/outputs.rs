@@ -19,6 +19,9 @@ use crate::vrrp::garp::Announcer;
 use crate::vrrp::interfaces::Interfaces;
 use crate::vrrp::sockets::Trouble;
 
+/// Room for outputs that is kept from turn to turn; many instances that become master at once need more for a moment.
+const USUAL_OUTPUTS: usize = 256;
+
 /// What each instance's own interface sends from.
 pub(super) fn say_addresses(config: &Config, interfaces: &Interfaces) {
     // Interfaces that someone tracks already have no line.
@@ -67,7 +70,7 @@ impl Child<'_> {
             let mut objects = 0_usize;
             while let Some(output) = self.router.poll_output() {
                 match output {
-                    Output::Transmit(advert) if advert.priority != 0 => {
+                    Output::Transmit(advert) => {
                         if objects >= OBJECTS_AT_ONCE {
                             self.act_all(now, &mut later);
                             self.settle_first();
@@ -107,6 +110,11 @@ impl Child<'_> {
             for object in refused {
                 self.router.handle(now, Input::Refused(object));
             }
+        }
+        if later.capacity() > USUAL_OUTPUTS {
+            later.shrink_to(USUAL_OUTPUTS);
+            self.events.shrink_to(USUAL_OUTPUTS);
+            self.untidy = true;
         }
         self.later = later;
     }
@@ -196,13 +204,7 @@ impl Child<'_> {
 
     pub(super) fn act(&mut self, now: Instant, output: Output) {
         match output {
-            Output::Transmit(advert) => {
-                // Who gives up for good says so after its addresses are gone.
-                if advert.priority == 0 {
-                    self.settle_objects();
-                }
-                self.queue_advert(advert);
-            }
+            Output::Transmit(advert) => self.queue_advert(advert),
             Output::Add(object) => {
                 if !self.kernel.add(object) {
                     self.refused.push(object);

@@ -1,7 +1,5 @@
 //! Who looks at the process from outside, SNMP and D-Bus, as the loop knows it. Without the parts that are not built this is nothing.
 
-use std::task::Context;
-
 use net_types::Instant;
 use vrrp_proto::InstanceId;
 use vrrp_proto::output::Notify;
@@ -10,18 +8,18 @@ use vrrp_proto::reasons::Refusal;
 use super::Child;
 
 impl Child<'_> {
-    /// Whether one of them may have something; if not, the task is woken when one has.
+    /// Whether one of them may have something.
     #[cfg_attr(
         not(any(feature = "snmp", feature = "dbus")),
-        expect(unused_variables, clippy::unused_self, reason = "nobody is built")
+        expect(clippy::unused_self, reason = "nobody is built")
     )]
-    pub(super) fn remote_ready(&self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn remote_ready(&self) -> bool {
         #[cfg(feature = "snmp")]
-        if self.snmp.poll_ready(cx) {
+        if self.snmp.is_ready() {
             return true;
         }
         #[cfg(feature = "dbus")]
-        if self.dbus.poll_ready(cx) {
+        if self.dbus.is_ready() {
             return true;
         }
         false

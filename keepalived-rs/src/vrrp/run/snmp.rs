@@ -1,8 +1,6 @@
 //! The SNMP sub-agent inside the loop: its requests are answered from the present, changes go into the core, and it hears what
 //! scripts hear.
 
-use std::task::Context;
-
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::vrrp_instance::{Version, WantState};
 use daemon_rt::log;
@@ -69,8 +67,8 @@ impl Snmp {
         self.groups = groups.map(|g| g.name.value.clone()).collect();
     }
 
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> bool {
-        self.presence.poll_ready(cx)
+    pub(super) fn is_ready(&self) -> bool {
+        self.presence.is_ready()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

@@ -11,7 +11,6 @@ mod script;
 
 use std::collections::VecDeque;
 use std::io;
-use std::task;
 
 use conf_parsers::keepalived::model::Model;
 use conf_parsers::keepalived::model::vrrp::VrrpScript;
@@ -181,11 +180,9 @@ impl Tracking {
         .collect();
     }
 
-    /// Whether there may be news; if not, the task is woken when there are.
-    pub(super) fn poll_ready(&self, cx: &mut task::Context<'_>) -> bool {
-        // Each of them has to be asked, or it would not wake.
-        let ready = |any, (_, watch): &(Source, Watch)| watch.poll_read(cx) || any;
-        self.watches.iter().fold(false, ready)
+    /// Whether there may be news.
+    pub(super) fn is_ready(&self) -> bool {
+        self.watches.iter().any(|(_, watch)| watch.readable())
     }
 
     /// Takes the news that wait, some of each source.
