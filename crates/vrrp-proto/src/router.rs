@@ -19,6 +19,9 @@ use crate::stats::Stats;
 use crate::status::{GroupStatus, Socket, State, Status};
 use crate::timers::{Timer, Timers};
 
+/// Outputs for which the queue keeps its room.
+const USUAL_QUEUE: usize = 256;
+
 /// All virtual routers of a process.
 ///
 /// Ids inside the core are positions in `config` and are valid by construction: [`Self::handle`] refuses those of the
@@ -224,6 +227,10 @@ impl Router {
             self.retired = None;
         }
         let output = self.queue.pop_front();
+        // A thousand instances that become master at once say much; adverts alone need not ask for their room again and again.
+        if output.is_none() && self.queue.capacity() > USUAL_QUEUE {
+            self.queue.shrink_to(USUAL_QUEUE);
+        }
         self.retiring = output == Some(Output::Reconfigured);
         output
     }

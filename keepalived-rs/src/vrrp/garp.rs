@@ -21,6 +21,10 @@ use nix::errno::Errno;
 /// How long an interface's forwarding setting is believed before it is read again.
 const FORWARDING_AGE: Duration = Duration::from_secs(5);
 
+/// Announcements, and octets of them, for which the room is kept.
+const USUAL_QUEUE: usize = 64;
+const USUAL_FRAMES: usize = 4096;
+
 #[derive(Debug)]
 struct Queued {
     interface: IfIndex,
@@ -135,11 +139,15 @@ impl Announcer {
         self.flush_first();
         let repeats = self.repeats.iter().filter_map(|at| self.queue.get(*at));
         self.send(&repeats.collect::<Vec<_>>());
-        self.queue.clear();
         self.sent = 0;
-        self.places.clear();
+        self.queue.clear();
         self.repeats.clear();
         self.frames.clear();
+        // Room for a few thousand announcements is not needed all the time.
+        self.queue.shrink_to(USUAL_QUEUE);
+        self.repeats.shrink_to(USUAL_QUEUE);
+        self.frames.shrink_to(USUAL_FRAMES);
+        self.places = SortedMap::new();
     }
 
     fn send(&self, announcements: &[&Queued]) {

@@ -9,6 +9,7 @@
 //! Answers to: keepalived-behaviour.md section 5, keepalived 2.3.3 vrrp/vrrp_notify.c, lib/notify.c.
 
 use std::io;
+use std::rc::Rc;
 
 use conf_parsers::keepalived::model::{Global, Model, Script};
 use daemon_rt::fifo::Fifo;
@@ -28,9 +29,8 @@ use crate::parent::{command, say_not_started};
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// The commands of one instance or group.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Commands {
-    name: String,
     master: Option<Command>,
     backup: Option<Command>,
     fault: Option<Command>,
@@ -52,6 +52,13 @@ impl Commands {
     }
 }
 
+/// An instance or group, and who is told of it. Those of which no script is told share one empty list.
+#[derive(Clone, Debug)]
+struct Told {
+    name: Rc<str>,
+    commands: Rc<Commands>,
+}
+
 /// What a script that is watched was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
@@ -64,8 +71,8 @@ enum Purpose {
 /// Notifies for one VRRP process.
 #[derive(Debug)]
 pub struct Notifier {
-    instances: Vec<Commands>,
-    groups: Vec<Commands>,
+    instances: Vec<Told>,
+    groups: Vec<Told>,
     /// `notify_fifo`, then `vrrp_notify_fifo`.
     fifos: Vec<(&'static str, Fifo)>,
     watched: Scripts<Purpose>,
@@ -91,33 +98,46 @@ impl Notifier {
     pub fn reconfigure(&mut self, model: &Model) {
         self.alerts.reconfigure(model);
         let optional = |script: &Option<Script>| script.as_ref().map(command);
+        let none = Rc::new(Commands::default());
+        let told = |name: &str, commands: Commands| Told {
+            name: name.into(),
+            commands: if commands == *none {
+                Rc::clone(&none)
+            } else {
+                Rc::new(commands)
+            },
+        };
         self.instances = model
             .vrrp
             .instances
             .iter()
-            .map(|i| Commands {
-                name: i.name.to_string(),
-                master: optional(&i.notify.master),
-                backup: optional(&i.notify.backup),
-                fault: optional(&i.notify.fault),
-                stop: optional(&i.notify.stop),
-                deleted: optional(&i.notify_deleted_script),
-                lower_priority: optional(&i.notify_master_rx_lower_pri),
-                any: optional(&i.notify.any),
+            .map(|i| {
+                let commands = Commands {
+                    master: optional(&i.notify.master),
+                    backup: optional(&i.notify.backup),
+                    fault: optional(&i.notify.fault),
+                    stop: optional(&i.notify.stop),
+                    deleted: optional(&i.notify_deleted_script),
+                    lower_priority: optional(&i.notify_master_rx_lower_pri),
+                    any: optional(&i.notify.any),
+                };
+                told(&i.name, commands)
             })
             .collect();
         self.groups = model
             .vrrp
             .sync_groups
             .iter()
-            .map(|g| Commands {
-                name: g.name.to_string(),
-                master: optional(&g.notify.master),
-                backup: optional(&g.notify.backup),
-                fault: optional(&g.notify.fault),
-                stop: optional(&g.notify.stop),
-                any: optional(&g.notify.any),
-                ..Commands::default()
+            .map(|g| {
+                let commands = Commands {
+                    master: optional(&g.notify.master),
+                    backup: optional(&g.notify.backup),
+                    fault: optional(&g.notify.fault),
+                    stop: optional(&g.notify.stop),
+                    any: optional(&g.notify.any),
+                    ..Commands::default()
+                };
+                told(&g.name, commands)
             })
             .collect();
     }
@@ -152,8 +172,8 @@ impl Notifier {
 
     /// Whether anybody is told of the event. When not, what is queued for the kernel need not be carried out first.
     pub fn tells(&self, event: &Notify) -> bool {
-        let any_of = |who: Option<&Commands>, state| {
-            who.is_some_and(|who| who.of(state).is_some() || who.any.is_some())
+        let any_of = |who: Option<&Told>, state| {
+            who.is_some_and(|who| who.commands.of(state).is_some() || who.commands.any.is_some())
         };
         !self.fifos.is_empty()
             || self.alerts.tells(event)
@@ -163,7 +183,7 @@ impl Notifier {
                 Notify::LowerPriority { id, .. } => self
                     .instances
                     .get(id.index())
-                    .is_some_and(|who| who.lower_priority.is_some()),
+                    .is_some_and(|who| who.commands.lower_priority.is_some()),
                 Notify::Priority { .. }
                 | Notify::InstanceFifo { .. }
                 | Notify::GroupFifo { .. } => false,
@@ -183,9 +203,9 @@ impl Notifier {
                 };
                 let priority = priority.to_string();
                 let watch = state == NotifyState::Stop;
-                self.run(now, who.of(state), &[], watch);
+                self.run(now, who.commands.of(state), &[], watch);
                 let words = ["INSTANCE", &who.name, state.word(), &priority];
-                self.run(now, who.any.as_ref(), &words, watch);
+                self.run(now, who.commands.any.as_ref(), &words, watch);
                 self.line("INSTANCE", &who.name, state.word(), &priority);
                 self.alerts.instance(now, id.index(), &who.name, state);
             }
@@ -193,9 +213,14 @@ impl Notifier {
                 let Some(who) = self.groups.get(id.index()).cloned() else {
                     return;
                 };
-                self.run(now, who.of(state), &[], false);
+                self.run(now, who.commands.of(state), &[], false);
                 let words = ["GROUP", &who.name, state.word(), "0"];
-                self.run(now, who.any.as_ref(), &words, state == NotifyState::Stop);
+                self.run(
+                    now,
+                    who.commands.any.as_ref(),
+                    &words,
+                    state == NotifyState::Stop,
+                );
                 self.line("GROUP", &who.name, state.word(), "0");
                 self.alerts.group(now, id.index(), &who.name, state);
             }
@@ -203,7 +228,7 @@ impl Notifier {
                 let Some(who) = self.instances.get(id.index()).cloned() else {
                     return;
                 };
-                self.run(now, who.lower_priority.as_ref(), &[], false);
+                self.run(now, who.commands.lower_priority.as_ref(), &[], false);
                 let priority = priority.to_string();
                 self.line("INSTANCE", &who.name, "MASTER_RX_LOWER_PRI", &priority);
             }
@@ -249,7 +274,6 @@ impl Notifier {
         }
     }
 
-    /// `INSTANCE "name" STATE priority` to every FIFO. A line that does not fit is lost.
     /// Tells FIFO readers that the priority of an instance, MASTER or not, is this now.
     pub fn priority(&self, name: &str, master: bool, priority: u8) {
         let state = if master {
@@ -260,6 +284,7 @@ impl Notifier {
         self.line("INSTANCE", name, state, &priority.to_string());
     }
 
+    /// `INSTANCE "name" STATE priority` to every FIFO. A line that does not fit is lost.
     fn line(&self, kind: &str, name: &str, state: &str, priority: &str) {
         if self.fifos.is_empty() {
             return;
@@ -332,6 +357,7 @@ impl Notifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conf_parsers::keepalived::model::rare::Rare;
     use conf_parsers::keepalived::model::vrrp::Notifies;
     use conf_parsers::keepalived::{ParseOptions, Part, ReadOptions, parse, read};
     use conf_parsers::source::{FakeHost, MemorySource};
@@ -371,11 +397,11 @@ mod tests {
         assert_eq!(model.vrrp.instances.len(), 1);
         assert_eq!(model.vrrp.sync_groups.len(), 1);
         let instance = model.vrrp.instances.first_mut().unwrap();
-        instance.notify = Notifies {
+        instance.notify = Rare::from(Notifies {
             stop: script(&format!("echo stop $# > {}", path("stop"))),
             any: script(&format!("echo \"$@\" > {}", path("any"))),
             ..Notifies::default()
-        };
+        });
         let group = model.vrrp.sync_groups.first_mut().unwrap();
         group.notify.any = script(&format!("echo \"$@\" > {}", path("group")));
         model.global.vrrp_notify_fifo = conf_parsers::keepalived::model::global::Fifo {

@@ -17,7 +17,7 @@ pub(super) enum Owner {
 impl Owner {
     fn trackers<'b>(self, ctx: &'b mut Ctx<'_>) -> Option<&'b mut Trackers> {
         match self {
-            Self::Instance => ctx.scratch.vrrp.instance.as_mut().map(|i| &mut i.track),
+            Self::Instance => ctx.scratch.vrrp.instance.as_mut().map(|i| &mut *i.track),
             Self::Group => ctx.scratch.vrrp.sync_group.as_mut().map(|g| &mut g.track),
         }
     }

@@ -8,6 +8,7 @@ pub mod lvs;
 pub mod print_address;
 pub mod print_route;
 pub mod print_rule;
+pub mod rare;
 pub mod route;
 pub mod rule;
 pub mod script;

@@ -5,6 +5,7 @@
 
 use net_types::SortedMap;
 
+use super::rare::Unwritten;
 use super::script::Script;
 use super::vrrp_instance::VrrpInstance;
 use super::{address::Address, route::Route, rule::Rule};
@@ -106,6 +107,16 @@ pub struct Notifies {
     pub any: Option<Script>,
 }
 
+impl Unwritten for Notifies {
+    const UNWRITTEN: &'static Self = &Self {
+        backup: None,
+        master: None,
+        fault: None,
+        stop: None,
+        any: None,
+    };
+}
+
 /// `vrrp_sync_group`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncGroup {
@@ -168,6 +179,16 @@ pub struct Trackers {
     pub processes: Vec<Tracked>,
     /// `track_bfd`
     pub bfds: Vec<Tracked>,
+}
+
+impl Unwritten for Trackers {
+    const UNWRITTEN: &'static Self = &Self {
+        interfaces: Vec::new(),
+        scripts: Vec::new(),
+        files: Vec::new(),
+        processes: Vec::new(),
+        bfds: Vec::new(),
+    };
 }
 
 /// A reference to a tracked object.

@@ -6,6 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use net_types::{Family, MacAddr, Prefix};
 
+use super::rare::Rare;
 use super::script::Script;
 use super::vrrp::{Name, Notifies, Trackers};
 use super::{address::Address, route::Route, rule::Rule};
@@ -204,13 +205,13 @@ pub struct VrrpInstance {
     pub debug: u8,
 
     /// `use_vmac`
-    pub vmac: Option<Vmac>,
+    pub vmac: Option<Box<Vmac>>,
     /// `use_vmac_addr`
     pub vmac_addr: bool,
     /// `vmac_xmit_base`
     pub vmac_xmit_base: bool,
     /// `use_ipvlan`
-    pub ipvlan: Option<Ipvlan>,
+    pub ipvlan: Option<Box<Ipvlan>>,
 
     /// A keyword of unicast was used.
     pub unicast_configured: bool,
@@ -243,7 +244,7 @@ pub struct VrrpInstance {
     /// `dont_track_primary`
     pub dont_track_primary: bool,
     /// Tracked objects.
-    pub track: Trackers,
+    pub track: Rare<Trackers>,
 
     /// `virtual_ipaddress`, at most what fits in a packet after validation.
     pub vips: Vec<Address>,
@@ -266,13 +267,13 @@ pub struct VrrpInstance {
     pub skip_check_adv_addr: bool,
 
     /// Scripts.
-    pub notify: Notifies,
+    pub notify: Rare<Notifies>,
     /// `notify_deleted SCRIPT`
-    pub notify_deleted_script: Option<Script>,
+    pub notify_deleted_script: Rare<Option<Script>>,
     /// `notify_deleted`, with or without a script.
     pub notify_deleted: bool,
     /// `notify_master_rx_lower_pri`
-    pub notify_master_rx_lower_pri: Option<Script>,
+    pub notify_master_rx_lower_pri: Rare<Option<Script>>,
     /// Some `notify…` keyword was given.
     pub notify_exec: bool,
     /// `smtp_alert`; set after validation.
@@ -314,7 +315,7 @@ pub struct VrrpInstance {
     /// `auth_pass`, filled with zeros.
     pub auth_pass: [u8; 8],
     /// `auth_hmac`
-    pub auth_hmac: Option<AuthHmac>,
+    pub auth_hmac: Option<Box<AuthHmac>>,
 
     /// The group the instance belongs to: index in [`super::VrrpModel::sync_groups`]; set by validation.
     pub sync_group: Option<usize>,
@@ -322,7 +323,7 @@ pub struct VrrpInstance {
     pub evip_other_family: bool,
     /// What the instance tracks in the end: [`Self::track`] without what had to be dropped, what its sync group tracks, and
     /// (with weight 0) interfaces that an address, a route or a rule needs. Set by validation.
-    pub tracked: Trackers,
+    pub tracked: Rare<Trackers>,
     /// VMACs for single addresses (`use_vmac` of an address, `use_vmac_addr`); set by validation.
     pub address_vmacs: Vec<AddressVmac>,
     /// Problems that keep the instance in FAULT for good; set by validation.
@@ -384,7 +385,7 @@ impl VrrpInstance {
             track_source: false,
             group_address: None,
             dont_track_primary: false,
-            track: Trackers::default(),
+            track: Rare::default(),
             vips: Vec::new(),
             evips: Vec::new(),
             allow_no_vips: false,
@@ -394,10 +395,10 @@ impl VrrpInstance {
             linkbeat: false,
             v3_checksum_as_v2: defaults.v3_checksum_as_v2,
             skip_check_adv_addr: defaults.skip_check_adv_addr,
-            notify: Notifies::default(),
-            notify_deleted_script: None,
+            notify: Rare::default(),
+            notify_deleted_script: Rare::default(),
             notify_deleted: false,
-            notify_master_rx_lower_pri: None,
+            notify_master_rx_lower_pri: Rare::default(),
             notify_exec: false,
             smtp_alert: None,
             notify_priority_changes: None,
@@ -420,10 +421,25 @@ impl VrrpInstance {
             auth_hmac: None,
             sync_group: None,
             evip_other_family: false,
-            tracked: Trackers::default(),
+            tracked: Rare::default(),
             address_vmacs: Vec::new(),
             config_faults: 0,
         }
+    }
+
+    /// Gives back the room that was taken while the configuration was read; there may be a thousand instances.
+    pub(crate) fn compact(&mut self) {
+        self.track.compact();
+        self.tracked.compact();
+        self.notify.compact();
+        self.notify_deleted_script.compact();
+        self.notify_master_rx_lower_pri.compact();
+        self.unicast_peers.shrink_to_fit();
+        self.vips.shrink_to_fit();
+        self.evips.shrink_to_fit();
+        self.routes.shrink_to_fit();
+        self.rules.shrink_to_fit();
+        self.address_vmacs.shrink_to_fit();
     }
 
     /// Whether the instance owns the addresses (priority 255).

@@ -54,7 +54,7 @@ fn auth_pass(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
 /// `auth_hmac { … }`; several blocks add up.
 pub(super) fn hmac(ctx: &mut Ctx<'_>, _line: &Line) -> Flow {
     set(ctx, |i| {
-        i.auth_hmac.get_or_insert_with(AuthHmac::default);
+        i.auth_hmac.get_or_insert_default();
     })
 }
 

@@ -225,7 +225,7 @@ pub(super) fn use_ipvlan(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
         at += 1;
     }
     ipvlan.kind = kind.unwrap_or_default();
-    set(ctx, |i| i.ipvlan = Some(ipvlan))
+    set(ctx, |i| i.ipvlan = Some(Box::new(ipvlan)))
 }
 
 fn ipvlan_address(

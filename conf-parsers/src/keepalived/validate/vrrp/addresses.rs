@@ -36,7 +36,7 @@ pub(super) fn place(work: &mut Work<'_, '_>) {
         } else {
             &mut work.i.vips
         };
-        let mut kept = Vec::new();
+        let mut kept = Vec::with_capacity(list.len());
         for mut address in std::mem::take(list) {
             let Some(at) = place_one(work, &mut address) else {
                 let n = &work.name;

@@ -203,7 +203,10 @@ pub(super) fn trackers(ctx: &mut Ctx<'_>, vrrp: &mut VrrpModel, interfaces: &mut
         }
     }
     for (index, instance) in vrrp.instances.iter_mut().enumerate() {
-        instance.tracked.interfaces = trackers::of_instance(interfaces, index);
+        let looked_at = trackers::of_instance(interfaces, index);
+        if !looked_at.is_empty() || instance.tracked.is_written() {
+            instance.tracked.interfaces = looked_at;
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod weights;
 use crate::diag::{Class, EXIT_CONFIG};
 use crate::keepalived::engine::{Ctx, Exit, Flow};
 use crate::keepalived::model::VrrpModel;
+use crate::keepalived::model::vrrp_instance::VrrpInstance;
 use interfaces::Interfaces;
 
 /// The configuration cannot run; the messages have been given.
@@ -81,6 +82,8 @@ fn complete(ctx: &mut Ctx<'_>, vrrp: &mut VrrpModel) -> Check {
         lvs_sync(ctx, vrrp);
         scripts::unused(ctx, vrrp);
     }
+    vrrp.instances.iter_mut().for_each(VrrpInstance::compact);
+    vrrp.instances.shrink_to_fit();
     Ok(())
 }
 
