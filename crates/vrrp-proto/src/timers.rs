@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use net_types::Instant;
+use net_types::{Duration, Instant};
 
 use crate::config::{IfId, InstanceId};
 
@@ -46,6 +46,11 @@ impl Timer {
     }
 }
 
+/// Adverts that may be due in the same microsecond: they leave in one system call.
+const TOGETHER: usize = 16;
+/// How far groups of as many are kept apart; about what one needs to leave.
+const APART: Duration = Duration::from_micros(250);
+
 /// A place in the table: when, kind, number, what.
 type Entry = (Instant, u8, u64, Timer);
 
@@ -72,6 +77,26 @@ impl Timers {
             self.order.remove(&(old, timer.kind(), number, timer));
         }
         self.order.insert((at, timer.kind(), number, timer));
+    }
+
+    /// When an advert that is wanted at `at` may go so that not too many are due in the same microsecond: then or a little later, at
+    /// most half an `interval`. Instances that became master together would stay together for ever, and the last of each burst
+    /// would leave at another time whenever the burst is held up.
+    pub(crate) fn with_room(&self, at: Instant, interval: Duration) -> Instant {
+        let last = at + Duration::from_micros(interval.as_micros() / 2);
+        let crowded = |at: Instant| {
+            let adverts = Timer::Advert(InstanceId(0)).kind();
+            let first = (at, adverts, 0, Timer::Startup);
+            let due = self.order.range(first..).take(TOGETHER);
+            due.filter(|entry| entry.0 == at && entry.1 == adverts)
+                .count()
+                == TOGETHER
+        };
+        let mut free = at;
+        while crowded(free) && free + APART <= last {
+            free = free + APART;
+        }
+        free
     }
 
     /// Gives `timer` one more deadline.
@@ -142,6 +167,35 @@ mod tests {
         assert_eq!(timers.pop_due(t(20)), Some((t(20), Timer::LowerBurst(id))));
         assert_eq!(timers.pop_due(t(20)), None);
         assert_eq!(timers.next(), Some(t(20) + Duration::from_micros(10)));
+    }
+
+    #[test]
+    fn adverts_of_the_same_microsecond_are_spread() {
+        let at = Instant::from_micros(1_000_000);
+        let second = Duration::from_secs(1);
+        let mut timers = Timers::default();
+        for id in 0..40 {
+            let free = timers.with_room(at, second);
+            timers.set(Timer::Advert(InstanceId(id)), free);
+        }
+        let late = |n: u64| timers.iter().filter(move |(t, _)| t.since(at).as_micros() == n);
+        assert_eq!(
+            [late(0).count(), late(250).count(), late(500).count()],
+            [16, 16, 8]
+        );
+        // A period later each finds its own place free.
+        for (due, timer) in timers.iter().collect::<alloc::vec::Vec<_>>() {
+            let next = due + second;
+            assert_eq!(timers.with_room(next, second), next);
+            timers.set(timer, next);
+        }
+        // There is no room without end.
+        let mut timers = Timers::default();
+        for id in 0..200 {
+            let free = timers.with_room(at, Duration::from_micros(1_000));
+            assert!(free.since(at).as_micros() <= 500);
+            timers.set(Timer::Advert(InstanceId(id)), free);
+        }
     }
 
     #[test]

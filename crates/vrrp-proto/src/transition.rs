@@ -55,8 +55,9 @@ impl Router {
             State::Master => {
                 // Armed before anything else, and from the last deadline: adverts keep their rhythm however late we are.
                 let interval = self.config.instances[id.index()].advert_interval;
-                self.timers
-                    .set(Timer::Advert(id), next_period(at, interval, now));
+                let next = next_period(at, interval, now);
+                let next = self.timers.with_room(next, interval);
+                self.timers.set(Timer::Advert(id), next);
                 self.master_advert(now, id);
                 self.sync_master(now, id);
             }
