@@ -24,6 +24,10 @@ pub struct Events {
     pub buffer: u32,
     most: u32,
     gave_up: bool,
+    /// The filter's program, when it is the socket that filters.
+    program: Option<Vec<bpf::BpfInstruction>>,
+    /// Port id of the socket whose events are left out.
+    left_out: Option<u32>,
 }
 
 /// What one turn took.
@@ -87,13 +91,7 @@ impl Events {
             Some(filter) if *filter.kernelspace => self.filter_in_kernel(&lower::filter(filter)),
             filter => {
                 // One that is attached must not go on.
-                if let Err(e) = self.attach(&bpf::pass_all()) {
-                    daemon_rt::log!(
-                        Priority::Err,
-                        "cannot set event filtering: {}",
-                        text::log::reason(&e)
-                    );
-                }
+                self.pass_all();
                 match filter {
                     Some(_) => FilterPlace::User,
                     None => FilterPlace::None,
@@ -102,20 +100,25 @@ impl Events {
         }
     }
 
-    fn filter_in_kernel(&self, filter: &Filter) -> FilterPlace {
+    fn pass_all(&mut self) {
+        if let Err(e) = self.attach(None) {
+            cannot_filter(&e);
+        }
+    }
+
+    fn filter_in_kernel(&mut self, filter: &Filter) -> FilterPlace {
         let attached = match bpf::compile(filter) {
-            Some(program) => self.attach(&program),
+            Some(program) => self.attach(Some(program)),
             None => Err(io::Error::from_raw_os_error(nix::libc::EINVAL)),
         };
         match attached {
             Ok(()) => FilterPlace::Kernel,
             Err(e) => {
                 // The original goes on without any filter.
-                daemon_rt::log!(
-                    Priority::Err,
-                    "cannot set event filtering: {}",
-                    text::log::reason(&e)
-                );
+                cannot_filter(&e);
+                if self.program.is_some() {
+                    self.pass_all();
+                }
                 FilterPlace::User
             }
         }
@@ -132,11 +135,29 @@ impl Events {
             buffer,
             most,
             gave_up: false,
+            program: None,
+            left_out: None,
         })
     }
 
-    fn attach(&self, program: &[bpf::BpfInstruction]) -> io::Result<()> {
-        let program: Vec<_> = program
+    /// Does not listen to what requests of the socket with this port id cause, any more; whether the system can do that.
+    pub fn leave_out(&mut self, port: u32) -> bool {
+        self.left_out = Some(port);
+        let done = self.attach(self.program.clone()).is_ok();
+        if !done {
+            self.left_out = None;
+        }
+        done
+    }
+
+    /// Makes the socket filter by `program`, and leave out what it has to.
+    fn attach(&mut self, program: Option<Vec<bpf::BpfInstruction>>) -> io::Result<()> {
+        let everything = bpf::pass_all();
+        let mut code = program.as_deref().unwrap_or(&everything).to_vec();
+        if let Some(port) = self.left_out {
+            code = bpf::leave_out(port, &code);
+        }
+        let code: Vec<_> = code
             .iter()
             .map(|i| nfnl::BpfInstruction {
                 code: i.code,
@@ -145,7 +166,9 @@ impl Events {
                 k: i.k,
             })
             .collect();
-        self.socket.attach_filter(&program)
+        self.socket.attach_filter(&code)?;
+        self.program = program;
+        Ok(())
     }
 
     /// Says how it was set up.
@@ -266,6 +289,14 @@ impl Events {
         }
         Ok(u32::try_from(count).unwrap_or(0))
     }
+}
+
+fn cannot_filter(e: &io::Error) {
+    daemon_rt::log!(
+        Priority::Err,
+        "cannot set event filtering: {}",
+        text::log::reason(e)
+    );
 }
 
 fn wants_buffer(general: &General) -> bool {

@@ -267,22 +267,7 @@ fn begin(
     if let Some(events) = &replication.events {
         replication.engine.shell_counters().netlink_buffer = events.buffer;
     }
-    let now = monotonic_now();
-    for (socket, port_id) in replication
-        .kernel
-        .sockets()
-        .map(|(name, socket)| (name, socket.port_id()))
-        .collect::<Vec<_>>()
-    {
-        if matches!(
-            socket,
-            KernelSocket::Commit | KernelSocket::Flush | KernelSocket::Inject
-        ) {
-            replication
-                .engine
-                .handle(now, Input::SocketOpened { socket, port_id });
-        }
-    }
+    name_origins(&mut replication);
     replication.report_links();
     replication
         .populate(server)
@@ -292,6 +277,34 @@ fn begin(
         StartState::Failed { expect: true, .. } => Err(error("can't get kernel expect table")),
         StartState::Failed { expect: false, .. } | StartState::Reading => {
             Err(error("can't get kernel conntrack table"))
+        }
+    }
+}
+
+/// Tells the engine by which sockets it changes the table, so that it knows their events from others'.
+fn name_origins(replication: &mut Replication) {
+    let now = monotonic_now();
+    for (socket, port_id) in replication
+        .kernel
+        .sockets()
+        .map(|(name, socket)| (name, socket.port_id()))
+        .collect::<Vec<_>>()
+    {
+        let tell = match socket {
+            KernelSocket::Commit | KernelSocket::Flush | KernelSocket::Inject => true,
+            KernelSocket::CommitUnheard => replication
+                .events
+                .as_mut()
+                .is_some_and(|events| events.leave_out(port_id)),
+            KernelSocket::Dump
+            | KernelSocket::Resync
+            | KernelSocket::Get
+            | KernelSocket::FlushDump => false,
+        };
+        if tell {
+            replication
+                .engine
+                .handle(now, Input::SocketOpened { socket, port_id });
         }
     }
 }

@@ -262,3 +262,74 @@ fn ref_ours_and_the_original_show_and_replicate_the_same() {
     assert_eq!(start(&ours1), start(&original1));
     drop(open);
 }
+
+/// Flows of which a commit needs no news, and some of which it does.
+const COMMITTED: [&str; 8] = [
+    "-p tcp -s 10.1.0.2 -d 10.9.0.2 --sport 1001 --dport 80 --state ESTABLISHED -u SEEN_REPLY,ASSURED -m 7",
+    "-p tcp -s 10.1.0.2 -d 10.9.0.2 --sport 1002 --dport 80 --state TIME_WAIT -u SEEN_REPLY",
+    "-p tcp -s 10.1.0.2 -d 10.9.0.2 --sport 1003 --dport 80 --state SYN_SENT",
+    "-p tcp -s fd01::2 -d fd02::2 --sport 1004 --dport 80 --state ESTABLISHED -u SEEN_REPLY,ASSURED",
+    "-p udp -s 10.1.0.2 -d 10.9.0.2 --sport 1005 --dport 53",
+    "-p udp -s fd01::2 -d fd02::2 --sport 1006 --dport 53 -u SEEN_REPLY,ASSURED",
+    "-p udp -s 10.1.0.2 -d 10.9.0.2 --sport 1007 --dport 5300 -g 10.7.0.7:5301",
+    "-p tcp -s 10.1.0.2 -d 10.9.0.2 --sport 1008 --dport 80 --state ESTABLISHED -u SEEN_REPLY,ASSURED -n 10.9.0.1:4000",
+];
+
+/// The lines of a listing but for the kernel's numbers of its entries, which only its events tell.
+fn without_ids(listing: &str) -> Vec<String> {
+    let without = |line: String| match (line.split_once("<id>"), line.split_once("</id>")) {
+        (Some((before, _)), Some((_, after))) => format!("{before}{after}"),
+        _ => line,
+    };
+    sorted(listing).into_iter().map(without).collect()
+}
+
+#[test]
+fn lab_after_a_commit_the_cache_shows_what_the_kernel_has() {
+    if !testkit::need::root("lab_after_a_commit_the_cache_shows_what_the_kernel_has") {
+        return;
+    }
+    let lab = Lab::build("unheard", None);
+    let one = Daemon::start(&lab.r1, "one", None, 1, 3780);
+    let two = Daemon::start(&lab.r2, "two", None, 2, 3780);
+    for flow in COMMITTED {
+        let mut words = vec!["conntrack", "-I", "-t", "3000"];
+        words.extend(flow.split_whitespace());
+        lab.r1.check(&words).expect("conntrack");
+    }
+    two.wait_flows(&["-e"], COMMITTED.len());
+    two.ask(&["-c"]);
+    two.wait_flows(&["-i"], COMMITTED.len());
+    let stats = two.ask(&["-s"]);
+    assert_eq!(
+        value(&stats, "cache internal:", "connections created:"),
+        COMMITTED.len() as u64,
+        "{stats}"
+    );
+    // This one has it from the kernel alone.
+    let three = Daemon::start(&lab.r2, "three", None, 2, 3781);
+    for listing in [&["-i"][..], &["-i", "-x"]] {
+        assert_eq!(
+            without_ids(&two.ask(listing)),
+            without_ids(&three.ask(listing)),
+            "{listing:?}"
+        );
+    }
+    // And tells the peer the same of it.
+    one.ask(&["-f"]);
+    two.ask(&["-B"]);
+    one.wait_flows(&["-e"], COMMITTED.len());
+    let told = sorted(&one.ask(&["-e", "-x"]));
+    one.ask(&["-f"]);
+    two.ask(&["-f", "internal"]);
+    two.ask(&["-R"]);
+    two.ask(&["-B"]);
+    one.wait_flows(&["-e"], COMMITTED.len());
+    assert_eq!(sorted(&one.ask(&["-e", "-x"])), told);
+
+    // The events of flows that a commit made are heard.
+    lab.r2
+        .check(&["conntrack", "-D", "-p", "udp", "--sport", "1005"])
+        .expect("conntrack");
+    two.wait_flows(&["-i"], COMMITTED.len() - 1);
+}

@@ -31,6 +31,7 @@ pub const BPF_MAX: usize = 4096;
 
 const LD_IMM: u16 = 0x00;
 const LDX_IMM: u16 = 0x01;
+const LD_W_ABS: u16 = 0x20;
 const LD_B_ABS: u16 = 0x30;
 const LD_B_IND: u16 = 0x50;
 const LD_W_IND: u16 = 0x40;
@@ -47,6 +48,8 @@ const NLATTR_NEST: u32 = 0xffff_f000 + 16;
 
 /// Where the attributes of a ctnetlink message begin: after nlmsghdr and nfgenmsg.
 const ATTRIBUTES: u32 = 20;
+/// Where nlmsghdr has the port id of the socket whose request caused the event.
+const PORT_ID: u32 = 12;
 /// The byte of nlmsghdr's type that holds the subsystem.
 const SUBSYSTEM: u32 = if cfg!(target_endian = "big") { 4 } else { 5 };
 
@@ -174,6 +177,17 @@ pub fn pass_all() -> Vec<BpfInstruction> {
     p.code
 }
 
+/// `program`, behind instructions that reject what was caused by requests of the socket with port id `port`.
+pub fn leave_out(port: u32, program: &[BpfInstruction]) -> Vec<BpfInstruction> {
+    let mut p = Program::default();
+    p.push(LD_W_ABS, PORT_ID);
+    // The machine reads a word of the message as one of the network.
+    p.branch(JEQ, u32::from_be_bytes(port.to_ne_bytes()), 0, 1);
+    p.push(RET, 0);
+    p.code.extend_from_slice(program);
+    p.code
+}
+
 fn protocols(p: &mut Program, policy: Policy, set: &ProtocolSet) {
     if !(0..=255).any(|n| set.has(n)) {
         return;
@@ -246,7 +260,7 @@ mod tests {
     extern crate std;
     use super::*;
     use net_types::Prefix;
-    use nfct::codec::{ConntrackOp, request};
+    use nfct::codec::{ConntrackOp, Message, Messages, request};
     use nfct::{Attr, Conntrack, Tuple, proto};
 
     /// What the kernel does with the instructions used here.
@@ -283,6 +297,7 @@ mod tests {
                     a = find(a + 4, at + len, x);
                 }
                 LD_B_ABS => a = word(i.k, 1),
+                LD_W_ABS => a = word(i.k, 4),
                 LD_B_IND => a = word(x + i.k, 1),
                 LD_W_IND => a = word(x + i.k, 4),
                 AND => a &= i.k,
@@ -307,7 +322,11 @@ mod tests {
     }
 
     fn passes(filter: &Filter, data: &[u8]) -> bool {
-        run(&compile(filter).unwrap(), data) != 0
+        let passes = run(&compile(filter).unwrap(), data) != 0;
+        if let Some((_, Message::Conntrack(_, ct))) = Messages::new(data).next() {
+            assert_eq!(filter.passes_in_kernel(&ct), passes, "{ct:?}");
+        }
+        passes
     }
 
     fn hosts(list: &[(&str, u8)]) -> AddressFilter {
@@ -400,6 +419,25 @@ mod tests {
         let mut other = tcp(Some(1));
         other[4..6].copy_from_slice(&0x200u16.to_ne_bytes());
         assert!(passes(&filter, &other));
+    }
+
+    #[test]
+    fn the_events_of_one_port_are_left_out() {
+        let filter = Filter {
+            tcp_states: Some((Policy::Accept, 1 << 3)),
+            ..Filter::default()
+        };
+        let mut data = event("1.2.3.4", "5.6.7.8", proto::TCP, Some(3));
+        for program in [pass_all(), compile(&filter).unwrap()] {
+            let program = leave_out(0x0102_0304, &program);
+            for (port, kept) in [(0x0102_0304_u32, 0), (0x0403_0201, u32::MAX), (0, u32::MAX)] {
+                data[12..16].copy_from_slice(&port.to_ne_bytes());
+                assert_eq!(run(&program, &data), kept, "{port:#x}");
+            }
+        }
+        let other = event("1.2.3.4", "5.6.7.8", proto::TCP, Some(1));
+        let program = leave_out(0x0102_0304, &compile(&filter).unwrap());
+        assert_eq!(run(&program, &other), 0);
     }
 
     #[test]

@@ -138,6 +138,34 @@ impl Filter {
         }
         true
     }
+
+    /// Whether the program of [`crate::bpf::compile`] lets an event of the flow pass: it looks at the original source and
+    /// destination, one after the other.
+    pub(crate) fn passes_in_kernel(&self, ct: &Conntrack) -> bool {
+        if let Some((policy, set)) = &self.protocols {
+            let lists_any = (0..=255).any(|n| set.has(n));
+            if lists_any && !policy.passes(set.has(ct.orig.l4)) {
+                return false;
+            }
+        }
+        if let Some((policy, list)) = &self.addresses {
+            let lists = |v6| list.entries(v6).next().is_some();
+            for addr in [ct.orig.src_ip(), ct.orig.dst_ip()].into_iter().flatten() {
+                let tested = lists(addr.is_ipv6())
+                    || *policy == Policy::Accept && addr.is_ipv6() && lists(false);
+                if tested && !policy.passes(list.has(addr)) {
+                    return false;
+                }
+            }
+        }
+        if let (Some((policy, states)), Some(state)) = (&self.tcp_states, ct.tcp_state()) {
+            let listed = states & 1_u16.checked_shl(u32::from(state)).unwrap_or(0) != 0;
+            if *states != 0 && !policy.passes(listed) {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// What a kernel message must have to be cached.

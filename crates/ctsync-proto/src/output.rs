@@ -23,6 +23,9 @@ pub enum KernelSocket {
     FlushDump,
     /// Creations and deletions of a commit; registered as origin.
     Commit,
+    /// Creations of a commit whose outcome is certain. Registered only if the event socket leaves out the events that it
+    /// causes (see [`crate::bpf::compile`]): the engine makes its entries itself, without them.
+    CommitUnheard,
     /// Direct injection; registered as origin.
     Inject,
 }

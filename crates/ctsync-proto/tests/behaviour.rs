@@ -279,7 +279,7 @@ fn a_commit_of_many_flows_keeps_few_requests_under_way() {
         if matches!(
             output,
             Output::Kernel {
-                socket: KernelSocket::Commit,
+                socket: KernelSocket::Commit | KernelSocket::CommitUnheard,
                 ..
             }
         ) {

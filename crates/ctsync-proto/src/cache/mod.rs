@@ -68,6 +68,15 @@ fn place(slot: u32) -> (usize, usize) {
     (slot / PIECE, slot % PIECE)
 }
 
+/// Hash of the entry in a slot.
+fn hash_of<T: Object>(pieces: &[Vec<Slot<T>>], hasher: &FixedState, slot: u32) -> u64 {
+    let (piece, at) = place(slot);
+    match pieces.get(piece).and_then(|p| p.get(at)) {
+        Some(Slot::Used(entry)) => entry.object.hash(hasher),
+        _ => 0,
+    }
+}
+
 impl<T: Object> Cache<T> {
     pub(crate) fn new(limit: u32, seed: u64) -> Self {
         Self {
@@ -154,16 +163,21 @@ impl<T: Object> Cache<T> {
         });
         let slot = self.take_slot(entry);
         let (pieces, hasher) = (&self.pieces, &self.hasher);
-        self.index.insert_unique(hash, slot, |slot| {
-            let (piece, at) = place(*slot);
-            match pieces.get(piece).and_then(|p| p.get(at)) {
-                Some(Slot::Used(entry)) => entry.object.hash(hasher),
-                _ => 0,
-            }
-        });
+        self.index
+            .insert_unique(hash, slot, |slot| hash_of(pieces, hasher, *slot));
         self.counters.add_ok = self.counters.add_ok.wrapping_add(1);
         self.counters.active = self.counters.active.saturating_add(1);
         Some(slot)
+    }
+
+    /// Makes room in the index for this many entries more, within the limit, so that it grows once and not step by step.
+    pub(crate) fn expect_more(&mut self, entries: u32) {
+        let room = entries.min(self.limit.saturating_sub(self.total()));
+        let (pieces, hasher) = (&self.pieces, &self.hasher);
+        self.index
+            .reserve(usize::try_from(room).unwrap_or(0), |slot| {
+                hash_of(pieces, hasher, *slot)
+            });
     }
 
     fn take_slot(&mut self, value: Slot<T>) -> u32 {

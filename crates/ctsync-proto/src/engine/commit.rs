@@ -5,6 +5,7 @@
 //!  one entry:  create ──EEXIST──▶ delete ──done or ENOENT──▶ create once more
 //!  one that the kernel has:  change ──ENOENT──▶ create, as above
 //!                               └──other──▶ delete, as above
+//!  one that the kernel does not have and that can come out in one way only:  create, unheard (plain.rs)
 //! ```
 //! A pass ends only when all its answers are in: the kernel needs a master before its related flow.
 
@@ -17,6 +18,7 @@ use nfct::{Conntrack, ExpAttr, Expect, print};
 
 use super::Engine;
 use super::kernel::{ENOENT, Job};
+use super::known::InKernel;
 use crate::input::{ClientId, RequestId};
 use crate::notice::Notice;
 use crate::output::KernelSocket;
@@ -59,6 +61,8 @@ enum Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Change,
+    /// As `Create`, by the socket whose events are not listened to.
+    CreateUnheard,
     Create,
     Delete,
     CreateAgain,
@@ -93,6 +97,10 @@ impl Engine {
             self.log(Notice::CommitInProgress);
             self.reply_end(client);
             return;
+        }
+        if self.unheard && scope != Scope::Expectations {
+            let more = self.external.total().saturating_sub(self.internal.total());
+            self.internal.expect_more(more);
         }
         self.commit = Some(Commit {
             client: Some(client),
@@ -220,8 +228,12 @@ impl Engine {
             }
         };
         let stage = match &subject {
-            Subject::Conntrack(ct) if self.kernel_has_alike(ct) => Stage::Change,
-            _ => Stage::Create,
+            Subject::Conntrack(ct) => match self.in_kernel(ct) {
+                InKernel::Alike => Stage::Change,
+                InKernel::No if self.may_go_unheard(ct) => Stage::CreateUnheard,
+                InKernel::No | InKernel::Different => Stage::Create,
+            },
+            Subject::Expect(_) => Stage::Create,
         };
         Some(Step {
             subject,
@@ -258,19 +270,27 @@ impl Engine {
         let Some(message) = message else {
             return Err(step);
         };
+        let socket = match step.stage {
+            Stage::CreateUnheard => KernelSocket::CommitUnheard,
+            Stage::Change | Stage::Create | Stage::Delete | Stage::CreateAgain => {
+                KernelSocket::Commit
+            }
+        };
         let id = self.request_id();
         self.jobs.insert(id, Job::Commit(step));
-        self.kernel_send(id, KernelSocket::Commit, message);
+        self.kernel_send(id, socket, message);
         Ok(())
     }
 
     /// The kernel answered a request of the commit.
-    pub(super) fn commit_answer(&mut self, _now: Instant, mut step: Step, errno: i32) {
+    pub(super) fn commit_answer(&mut self, now: Instant, mut step: Step, errno: i32) {
         let next = match (step.stage, errno) {
             // This kernel has no such function: without translation, as the original.
             (stage, EINVAL) if without_function(&mut step.subject) => Some(stage),
             (Stage::Change, ENOENT) => Some(Stage::Create),
-            (Stage::Change, 1..) | (Stage::Create, EEXIST) => Some(Stage::Delete),
+            (Stage::Change, 1..) | (Stage::Create | Stage::CreateUnheard, EEXIST) => {
+                Some(Stage::Delete)
+            }
             (Stage::Delete, 0 | ENOENT) => Some(Stage::CreateAgain),
             _ => None,
         };
@@ -285,6 +305,8 @@ impl Engine {
         let success = errno == 0;
         if !success {
             self.commit_failed(&step, errno, 0);
+        } else if let (Stage::CreateUnheard, Subject::Conntrack(ct)) = (step.stage, step.subject) {
+            self.created_unheard(now, *ct, step.timeout);
         }
         self.commit_counted(success);
     }

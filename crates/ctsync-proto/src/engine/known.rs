@@ -16,18 +16,33 @@ const ONLY_AT_BIRTH: Attr = Attr::HELPER
 /// Status bits that can only be added.
 const ONLY_ADDED: u32 = status::SEEN_REPLY | status::ASSURED;
 
+/// What the internal cache says of a flow that is to be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InKernel {
+    /// The kernel does not have it.
+    No,
+    /// It is there as it would be after the commit, as far as only a new entry could be made so.
+    Alike,
+    /// It is there, and has to go first.
+    Different,
+}
+
 impl Engine {
-    /// Whether the internal cache has this flow as the kernel would have it after the commit, as far as only a new entry could
-    /// be made so.
-    pub(super) fn kernel_has_alike(&self, ct: &Conntrack) -> bool {
+    /// Whether and how the kernel has this flow, as far as the internal cache knows.
+    pub(super) fn in_kernel(&self, ct: &Conntrack) -> InKernel {
         let known = self
             .internal
             .find(ct)
             .and_then(|slot| self.internal.get(slot))
             .filter(|entry| entry.state != State::Dead);
-        let Some(known) = known.map(|entry| &entry.object) else {
-            return false;
-        };
+        match known {
+            None => InKernel::No,
+            Some(known) if self.is_alike(&known.object, ct) => InKernel::Alike,
+            Some(_) => InKernel::Different,
+        }
+    }
+
+    fn is_alike(&self, known: &Conntrack, ct: &Conntrack) -> bool {
         match ct.orig.l4 {
             // With its windows tracked, the kernel's view of an old connection would stay.
             proto::TCP if self.config.tcp_window_tracking => return false,
@@ -42,7 +57,7 @@ impl Engine {
         );
         // What a change would leave behind.
         let lost = known.has(Attr::LABELS) && !ct.has(Attr::LABELS)
-            || known.has(Attr::SYNPROXY) != ct.has(Attr::SYNPROXY)
+            || known.synproxy().unwrap_or_default() != ct.synproxy().unwrap_or_default()
             || known.mark().is_some_and(|mark| mark != 0) && !ct.has(Attr::MARK)
             || known_bits & !bits & ONLY_ADDED != 0;
         let from_birth = |ct: &Conntrack| ct.is_related() || ct.attrs().any(ONLY_AT_BIRTH);

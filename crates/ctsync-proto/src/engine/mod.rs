@@ -5,7 +5,7 @@
 //!                 ├─ kernel.rs    table dumps, flush, answers ── purge.rs (stale entries)
 //!                 ├─ receive.rs   datagrams from the peer ── inject.rs (past the caches)
 //!                 ├─ requests.rs  operators' requests ── report.rs (statistics), dump.rs (cache listings)
-//!                 └─ commit.rs    external cache into the kernel
+//!                 └─ commit.rs    external cache into the kernel ── known.rs, plain.rs (what is there, what comes of it)
 //!  poll_output() ── outputs already made, then the next piece of long work, then datagrams (transmit.rs)
 //! ```
 
@@ -16,6 +16,7 @@ mod events;
 mod inject;
 mod kernel;
 mod known;
+mod plain;
 mod purge;
 mod receive;
 mod reconfigure;
@@ -125,6 +126,8 @@ pub struct Engine {
     expiry: [Deadlines; 2],
     /// Port ids of the commit, flush and inject sockets.
     origins: [Option<u32>; 3],
+    /// The events of one commit socket do not come.
+    unheard: bool,
     jobs: BTreeMap<RequestId, Job>,
     table_dumps: Dumps,
     bypass: Bypass,
@@ -194,6 +197,7 @@ impl Engine {
             refresh: Default::default(),
             expiry: Default::default(),
             origins: [None; 3],
+            unheard: false,
             jobs: BTreeMap::new(),
             table_dumps: Dumps::default(),
             bypass: Bypass::default(),
@@ -230,6 +234,10 @@ impl Engine {
                     KernelSocket::Commit => 0,
                     KernelSocket::Flush => 1,
                     KernelSocket::Inject => 2,
+                    KernelSocket::CommitUnheard => {
+                        self.unheard = true;
+                        return;
+                    }
                     _ => return,
                 };
                 if let Some(slot) = self.origins.get_mut(place) {

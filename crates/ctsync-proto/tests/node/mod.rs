@@ -45,6 +45,8 @@ pub(crate) fn settings() -> Config {
 
 /// Port id of the commit socket.
 pub(crate) const COMMIT_PORT: u32 = 77;
+/// Port id of the commit socket whose events are left out.
+pub(crate) const UNHEARD_PORT: u32 = 76;
 /// Port id of the flush socket.
 pub(crate) const FLUSH_PORT: u32 = 78;
 /// Port id of the socket of direct injection.
@@ -67,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) refuse: Option<i32>,
     /// The kernel refuses changes of existing entries (`EBUSY`).
     pub(crate) stubborn: bool,
+    /// Entries that were made without an event.
+    pub(crate) unheard: u32,
     replies: BTreeMap<u32, Vec<u8>>,
     ended: Vec<u32>,
     next_client: u32,
@@ -103,12 +107,14 @@ impl Node {
             requests: Vec::new(),
             refuse: None,
             stubborn: false,
+            unheard: 0,
             replies: BTreeMap::new(),
             ended: Vec::new(),
             next_client: 1,
         };
         for (socket, port_id) in [
             (KernelSocket::Commit, COMMIT_PORT),
+            (KernelSocket::CommitUnheard, UNHEARD_PORT),
             (KernelSocket::Flush, FLUSH_PORT),
             (KernelSocket::Inject, INJECT_PORT),
         ] {
@@ -187,6 +193,7 @@ impl Node {
         let k = key(&ct);
         let port_id = match socket {
             KernelSocket::Commit => COMMIT_PORT,
+            KernelSocket::CommitUnheard => UNHEARD_PORT,
             KernelSocket::Flush => FLUSH_PORT,
             KernelSocket::Inject => INJECT_PORT,
             _ => 0,
@@ -219,11 +226,15 @@ impl Node {
                 // What the kernel shows: the reply tuple with the translation applied.
                 ct.set_status(ct.status().unwrap_or_default() | 8);
                 self.table.insert(k, ct.clone());
-                self.put(Input::Event {
-                    kind: EventKind::New,
-                    port_id,
-                    ct,
-                });
+                if port_id == UNHEARD_PORT {
+                    self.unheard += 1;
+                } else {
+                    self.put(Input::Event {
+                        kind: EventKind::New,
+                        port_id,
+                        ct,
+                    });
+                }
                 0
             }
             0x101 => match self.table.get(&k).cloned() {

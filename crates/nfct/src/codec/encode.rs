@@ -68,8 +68,8 @@ pub fn request(op: ConntrackOp, ct: &Conntrack, sequence: u32) -> Option<Vec<u8>
 
 /// A request that puts a peer's entry into the kernel: [`ConntrackOp::Create`] with the mirrored original tuple as reply
 /// (the kernel applies the translation attributes to it itself) and without the status bit EXPECTED, which may not be set
-/// from outside. `timeout` replaces the entry's own; `liberal` asks the TCP tracker not to check windows, in both
-/// directions (it is ignored for other protocols).
+/// from outside. `timeout` replaces the entry's own; `liberal` asks the TCP tracker not to check
+/// windows, in both directions (it is ignored for other protocols).
 pub fn create_request(
     ct: &Conntrack,
     timeout: Option<u32>,
