@@ -236,12 +236,24 @@ impl Events {
             more,
         };
         while left > 0 {
-            match watch.read(|| self.receive(engine, now, left)) {
+            // What the system says about readiness is as old as its last word: an engine that wants to know for certain is
+            // told by the socket itself.
+            let certain = engine.awaits_events();
+            let received = if certain {
+                self.receive(engine, now, left)
+            } else {
+                watch.read(|| self.receive(engine, now, left))
+            };
+            match received {
                 Ok(count) => {
                     left = left.saturating_sub(count);
                     // A batch that was not full emptied the socket: no need to hear that from the system.
                     if usize::try_from(count).is_ok_and(|n| n < BATCH) && left > 0 {
-                        watch.emptied();
+                        if certain {
+                            engine.handle(now, Input::EventsTaken);
+                        } else {
+                            watch.emptied();
+                        }
                         return taken(left, false);
                     }
                 }
@@ -252,7 +264,12 @@ impl Events {
                         engine.handle(now, Input::Overrun);
                         return taken(left, true);
                     }
-                    _ if e.kind() == io::ErrorKind::WouldBlock => return taken(left, false),
+                    _ if e.kind() == io::ErrorKind::WouldBlock => {
+                        if certain {
+                            engine.handle(now, Input::EventsTaken);
+                        }
+                        return taken(left, false);
+                    }
                     _ if e.kind() == io::ErrorKind::Interrupted => {}
                     _ => {
                         engine.handle(now, Input::EventReadFailed);

@@ -62,6 +62,9 @@ pub enum Input<'a> {
         /// The expectation.
         exp: Expect,
     },
+    /// A look at the event socket, begun after all answers so far were handed in, found nothing more. Wanted while
+    /// [`Engine::awaits_events`](crate::Engine::awaits_events).
+    EventsTaken,
     /// A message of another type on the event socket.
     UnknownEvent,
     /// The event socket lost messages (`ENOBUFS`).

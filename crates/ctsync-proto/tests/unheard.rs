@@ -179,3 +179,83 @@ fn filters_and_limits_hold() {
             .contains("created:\t\t           2\tfailed:\t           1")
     );
 }
+
+/// What the event socket still holds of an earlier flow when a commit makes one with the same tuple.
+const EARLIER: [&[EventKind]; 4] = [
+    &[EventKind::Destroy],
+    &[EventKind::Update, EventKind::Destroy],
+    &[EventKind::New, EventKind::Destroy],
+    &[
+        EventKind::New,
+        EventKind::Destroy,
+        EventKind::New,
+        EventKind::Update,
+        EventKind::Destroy,
+    ],
+];
+
+#[test]
+fn the_end_of_an_earlier_flow_does_not_end_the_committed_one() {
+    for earlier in EARLIER {
+        for answered_between in [false, true] {
+            let mut n = Node::new(settings());
+            n.events_wait = true;
+            let plain = flow(proto::UDP, 10);
+            told(&mut n, std::slice::from_ref(&plain));
+            n.ask(Request::Commit);
+            assert_eq!((n.unheard, n.engine.cached()), (1, (1, 1)));
+            let as_committed = internal(&mut n);
+
+            let mut old = flow(proto::UDP, 10);
+            old.set_mark(999);
+            old.set_helper("old".into());
+            for kind in earlier {
+                n.put(Input::Event {
+                    kind: *kind,
+                    port_id: 0,
+                    ct: old.clone(),
+                });
+                if answered_between {
+                    n.drain();
+                }
+            }
+            n.drain();
+            assert_eq!(n.engine.cached(), (1, 1), "{earlier:?}");
+            assert_eq!(internal(&mut n), as_committed, "{earlier:?}");
+            assert!(n.engine.awaits_events());
+
+            // The committed one ends, too, while the socket is not empty: the kernel confirms that.
+            n.requests.clear();
+            n.event(EventKind::Destroy, plain.clone());
+            n.drain();
+            assert_eq!((n.requests.len(), n.engine.cached()), (1, (0, 1)));
+        }
+    }
+}
+
+#[test]
+fn once_the_socket_was_empty_the_end_of_a_flow_is_not_in_doubt() {
+    let mut n = Node::new(settings());
+    n.events_wait = true;
+    let plain = flow(proto::UDP, 10);
+    told(&mut n, std::slice::from_ref(&plain));
+    n.ask(Request::Commit);
+    assert!(n.engine.awaits_events());
+    n.put(Input::EventsTaken);
+    assert!(!n.engine.awaits_events());
+    n.requests.clear();
+    n.event(EventKind::Destroy, plain);
+    n.drain();
+    assert_eq!((n.requests.len(), n.engine.cached()), (0, (0, 1)));
+}
+
+#[test]
+fn a_commit_beside_a_busy_event_socket_is_heard_beyond_a_bound() {
+    let mut n = Node::new(settings());
+    n.events_wait = true;
+    let flows: Vec<_> = (0..1500).map(|port| flow(proto::UDP, port)).collect();
+    told(&mut n, &flows);
+    n.ask(Request::Commit);
+    assert_eq!(n.engine.cached(), (1500, 1500));
+    assert!((1000..1500).contains(&n.unheard), "{}", n.unheard);
+}

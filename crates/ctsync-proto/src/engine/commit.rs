@@ -98,7 +98,7 @@ impl Engine {
             self.reply_end(client);
             return;
         }
-        if self.unheard && scope != Scope::Expectations {
+        if self.unheard.possible && scope != Scope::Expectations {
             let more = self.external.total().saturating_sub(self.internal.total());
             self.internal.expect_more(more);
         }

@@ -71,8 +71,14 @@ impl Engine {
             return;
         }
         let (round, seconds) = (self.round, self.seconds(now));
+        let unsettled = self.unheard.is_unsettled() && self.unheard.has(self.internal.find(&ct));
         let queues = &mut self.queues;
         let slot = match kind {
+            EventKind::Destroy if unsettled => {
+                self.traffic(&ct);
+                self.ask_about(&ct, told);
+                return;
+            }
             EventKind::New => {
                 ct.unset(Attr::COUNTERS);
                 self.internal.replace(queues, ct, seconds, round)
@@ -86,6 +92,9 @@ impl Engine {
                 return;
             }
         };
+        if unsettled {
+            self.unheard.doubt(slot);
+        }
         self.changed(now, slot, told);
     }
 

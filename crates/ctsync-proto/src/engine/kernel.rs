@@ -53,6 +53,8 @@ pub(super) enum Job {
     },
     /// The sequence adjustment of a flow whose helper has announced another.
     Master,
+    /// Is the entry that an event says is gone another one?
+    Doubt(super::plain::Doubt),
     /// Table dump of a flush.
     Flush,
     /// A step of the commit.
@@ -68,7 +70,11 @@ impl Job {
             Self::Populate { .. } | Self::Bulk | Self::List(_) => Some(KernelSocket::Dump),
             Self::Resync { .. } => Some(KernelSocket::Resync),
             Self::Flush => Some(KernelSocket::FlushDump),
-            Self::Get { .. } | Self::Master | Self::Commit(_) | Self::Inject(_) => None,
+            Self::Get { .. }
+            | Self::Master
+            | Self::Doubt(_)
+            | Self::Commit(_)
+            | Self::Inject(_) => None,
         }
     }
 }
@@ -271,6 +277,7 @@ impl Engine {
                     *rejected |= !wanted;
                 }
             }
+            Some(Job::Doubt(_)) => self.is_there(now, id, ct),
             Some(Job::Commit(_) | Job::Inject(_)) | None => {}
         }
     }
@@ -347,6 +354,7 @@ impl Engine {
             }
             Job::Bulk => self.dump_failed(errno),
             Job::Master => {}
+            Job::Doubt(doubt) => self.doubt_ended(&doubt, errno),
             Job::List(listing) => {
                 self.dump_failed(errno);
                 self.list_ended(listing);

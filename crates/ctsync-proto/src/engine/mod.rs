@@ -47,6 +47,7 @@ use commit::Commit;
 use dump::Dump;
 use inject::Injector;
 use kernel::{Dumps, Job};
+use plain::Unheard;
 use purge::Purge;
 
 /// Silence after which a node says that it lives, or acknowledges.
@@ -126,8 +127,7 @@ pub struct Engine {
     expiry: [Deadlines; 2],
     /// Port ids of the commit, flush and inject sockets.
     origins: [Option<u32>; 3],
-    /// The events of one commit socket do not come.
-    unheard: bool,
+    unheard: Unheard,
     jobs: BTreeMap<RequestId, Job>,
     table_dumps: Dumps,
     bypass: Bypass,
@@ -197,7 +197,7 @@ impl Engine {
             refresh: Default::default(),
             expiry: Default::default(),
             origins: [None; 3],
-            unheard: false,
+            unheard: Unheard::default(),
             jobs: BTreeMap::new(),
             table_dumps: Dumps::default(),
             bypass: Bypass::default(),
@@ -235,7 +235,7 @@ impl Engine {
                     KernelSocket::Flush => 1,
                     KernelSocket::Inject => 2,
                     KernelSocket::CommitUnheard => {
-                        self.unheard = true;
+                        self.unheard.possible = true;
                         return;
                     }
                     _ => return,
@@ -248,6 +248,7 @@ impl Engine {
             Input::ExpectEvent { kind, port_id, exp } => {
                 self.expect_event(now, kind, port_id, exp);
             }
+            Input::EventsTaken => self.unheard.settled(),
             Input::UnknownEvent => {
                 self.kernel.unknown_type = self.kernel.unknown_type.wrapping_add(1);
             }
@@ -294,6 +295,12 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether [`Input::EventsTaken`] is waited for: look at the event socket in each turn, even if nothing says that it has
+    /// something.
+    pub const fn awaits_events(&self) -> bool {
+        self.unheard.is_unsettled()
     }
 
     /// When [`Engine::handle_timeout`] wants to be called.

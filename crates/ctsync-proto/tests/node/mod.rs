@@ -71,6 +71,8 @@ pub(crate) struct Node {
     pub(crate) stubborn: bool,
     /// Entries that were made without an event.
     pub(crate) unheard: u32,
+    /// The event socket is not seen empty.
+    pub(crate) events_wait: bool,
     replies: BTreeMap<u32, Vec<u8>>,
     ended: Vec<u32>,
     next_client: u32,
@@ -108,6 +110,7 @@ impl Node {
             refuse: None,
             stubborn: false,
             unheard: 0,
+            events_wait: false,
             replies: BTreeMap::new(),
             ended: Vec::new(),
             next_client: 1,
@@ -132,7 +135,13 @@ impl Node {
 
     /// Does everything the engine wants.
     pub(crate) fn drain(&mut self) {
-        while let Some(output) = self.engine.poll_output(self.now, 0) {
+        loop {
+            if self.engine.awaits_events() && !self.events_wait {
+                self.put(Input::EventsTaken);
+            }
+            let Some(output) = self.engine.poll_output(self.now, 0) else {
+                break;
+            };
             match output {
                 Output::Transmit { link, bytes } => {
                     self.put(Input::Sent {
