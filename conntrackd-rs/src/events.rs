@@ -24,6 +24,8 @@ pub struct Events {
     pub buffer: u32,
     most: u32,
     gave_up: bool,
+    /// What did not fit the buffer is told later, behind what came after it.
+    may_be_late: bool,
     /// The filter's program, when it is the socket that filters.
     program: Option<Vec<bpf::BpfInstruction>>,
     /// Port id of the socket whose events are left out.
@@ -68,6 +70,7 @@ impl Events {
             // As in the original, a kernel without them is no reason to stop.
             let _ = events.socket.set_broadcast_error(true);
             let _ = events.socket.set_no_enobufs(true);
+            events.may_be_late = true;
         }
         if wants_buffer(general) {
             events.resize(*general.netlink_buffer_size);
@@ -135,13 +138,18 @@ impl Events {
             buffer,
             most,
             gave_up: false,
+            may_be_late: false,
             program: None,
             left_out: None,
         })
     }
 
-    /// Does not listen to what requests of the socket with this port id cause, any more; whether the system can do that.
+    /// Does not listen to what requests of the socket with this port id cause, any more. `false`, with nothing changed, when the
+    /// system cannot do that, or when what is heard is not in the order in which it happened.
     pub fn leave_out(&mut self, port: u32) -> bool {
+        if self.may_be_late {
+            return false;
+        }
         self.left_out = Some(port);
         let done = self.attach(self.program.clone()).is_ok();
         if !done {

@@ -26,30 +26,14 @@ pub const SOCKETS: [KernelSocket; 8] = [
     KernelSocket::Inject,
 ];
 
-/// Requests for one socket, not sent yet.
-struct Pending {
-    socket: KernelSocket,
-    messages: Vec<u8>,
-    ids: Vec<RequestId>,
-}
-
-impl Pending {
-    const fn new(socket: KernelSocket) -> Self {
-        Self {
-            socket,
-            messages: Vec::new(),
-            ids: Vec::new(),
-        }
-    }
-}
-
 /// The request sockets and what waits to be sent.
 pub struct Kernel {
     sockets: Vec<Socket>,
     batch: Batch,
-    pending: Pending,
-    /// Those of [`KernelSocket::CommitUnheard`] come between others, and do not depend on them.
-    unheard: Pending,
+    /// Requests for one socket, not sent yet.
+    pending: Vec<u8>,
+    pending_ids: Vec<RequestId>,
+    pending_for: KernelSocket,
     /// Sequence numbers of the requests that failed.
     failed: Vec<u32>,
     /// Requests that changed the kernel's table, whose events are heard, since [`Kernel::take_changes`].
@@ -71,8 +55,9 @@ impl Kernel {
         Ok(Self {
             sockets,
             batch: Batch::new(),
-            pending: Pending::new(KernelSocket::Get),
-            unheard: Pending::new(KernelSocket::CommitUnheard),
+            pending: Vec::new(),
+            pending_ids: Vec::new(),
+            pending_for: KernelSocket::Get,
             failed: Vec::new(),
             changes: 0,
             dumps: 0,
@@ -104,68 +89,82 @@ impl Kernel {
         id: RequestId,
         message: &[u8],
     ) {
-        let unheard = which == KernelSocket::CommitUnheard;
-        if !unheard && (which != self.pending.socket || is_dump(which)) {
+        if which != self.pending_for || is_dump(which) {
             self.flush(engine, now);
-            self.pending.socket = which;
         }
-        let pending = if unheard {
-            &mut self.unheard
-        } else {
-            &mut self.pending
-        };
-        let begin = pending.messages.len();
-        pending.messages.extend_from_slice(message);
-        pending.ids.push(id);
+        self.pending_for = which;
+        let begin = self.pending.len();
+        self.pending.extend_from_slice(message);
+        self.pending_ids.push(id);
         if is_change(which) {
             // The kernel says nothing of what succeeds, which saves it, and us, a message per entry.
-            if let Some(flags) = pending.messages.get_mut(begin..).and_then(flags) {
+            if let Some(flags) = self.pending.get_mut(begin..).and_then(flags) {
                 let bits = u16::from_ne_bytes(*flags) & !NLM_F_ACK;
                 *flags = bits.to_ne_bytes();
             }
-        }
-        if is_change(which) && !unheard {
             self.changes = self.changes.saturating_add(1);
         }
-        if is_dump(which) || pending.ids.len() >= REQUESTS_AT_ONCE {
+        if is_dump(which) || self.pending_ids.len() >= REQUESTS_AT_ONCE {
             self.flush(engine, now);
         }
+    }
+
+    /// Sends requests together, of which only errors are answered. The engine has these, and knows that the kernel is through,
+    /// when it returns.
+    pub fn batch(
+        &mut self,
+        engine: &mut Engine,
+        now: Instant,
+        which: KernelSocket,
+        id: RequestId,
+        messages: &[u8],
+    ) {
+        let sent = match self.socket(which) {
+            Some(socket) => socket.send(messages),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        };
+        let errno = match sent {
+            Ok(()) => {
+                self.errors(engine, now, which);
+                0
+            }
+            Err(error) => error.raw_os_error().unwrap_or(nix::libc::EIO),
+        };
+        engine.handle(now, Input::KernelBatchDone { id, errno });
     }
 
     /// Sends what waits. Answers to anything but a dump are there when it returns, and the engine has them.
     pub fn flush(&mut self, engine: &mut Engine, now: Instant) {
-        let which = self.pending.socket;
-        let pending = std::mem::replace(&mut self.pending, Pending::new(which));
-        self.pending = self.send(engine, now, pending);
-        let unheard =
-            std::mem::replace(&mut self.unheard, Pending::new(KernelSocket::CommitUnheard));
-        self.unheard = self.send(engine, now, unheard);
-    }
-
-    /// Sends requests; their room comes back empty, to be used again.
-    fn send(&mut self, engine: &mut Engine, now: Instant, mut pending: Pending) -> Pending {
-        if pending.ids.is_empty() {
-            return pending;
+        if self.pending_ids.is_empty() {
+            return;
         }
-        let which = pending.socket;
+        let which = self.pending_for;
         let sent = match self.socket(which) {
-            Some(socket) => socket.send(&pending.messages),
+            Some(socket) => socket.send(&self.pending),
             None => Ok(()),
         };
-        pending.messages.clear();
+        self.pending.clear();
         match sent {
-            Ok(()) if is_dump(which) => self.dumps = self.dumps.saturating_add(1),
-            Ok(()) if is_change(which) => self.refused(engine, now, which, &pending.ids),
-            Ok(()) => while self.receive(engine, now, which).is_ok() {},
+            Ok(()) => {
+                let ids = std::mem::take(&mut self.pending_ids);
+                if is_dump(which) {
+                    self.dumps = self.dumps.saturating_add(1);
+                } else if is_change(which) {
+                    self.refused(engine, now, which, &ids);
+                } else {
+                    while self.receive(engine, now, which).is_ok() {}
+                }
+                // Its room is used again.
+                self.pending_ids = ids;
+                self.pending_ids.clear();
+            }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
-                for id in &pending.ids {
-                    engine.handle(now, Input::KernelDone { id: *id, errno });
+                for id in self.pending_ids.drain(..) {
+                    engine.handle(now, Input::KernelDone { id, errno });
                 }
             }
         }
-        pending.ids.clear();
-        pending
     }
 
     /// Tells the engine which of the requests `ids` failed; all others were done.
@@ -176,6 +175,16 @@ impl Kernel {
         which: KernelSocket,
         ids: &[RequestId],
     ) {
+        self.errors(engine, now, which);
+        for id in ids {
+            if self.failed.is_empty() || !self.failed.contains(&id.0) {
+                engine.handle(now, Input::KernelDone { id: *id, errno: 0 });
+            }
+        }
+    }
+
+    /// Hands the errors that a socket has to the engine, and keeps in mind which requests they answer.
+    fn errors(&mut self, engine: &mut Engine, now: Instant, which: KernelSocket) {
         self.failed.clear();
         let Some(socket) = position(which).and_then(|at| self.sockets.get(at)) else {
             return;
@@ -191,15 +200,10 @@ impl Kernel {
                 }
             }
         }
-        for id in ids {
-            if self.failed.is_empty() || !self.failed.contains(&id.0) {
-                engine.handle(now, Input::KernelDone { id: *id, errno: 0 });
-            }
-        }
     }
 
-    /// How many changes whose events are heard were made to the kernel's table since the last call: so many events, or twice as many, are on their way
-    /// to the event socket.
+    /// How many changes whose events are heard were made to the kernel's table since the last call: so many events, or twice as
+    /// many, are on their way to the event socket.
     pub const fn take_changes(&mut self) -> u32 {
         std::mem::replace(&mut self.changes, 0)
     }
@@ -247,10 +251,7 @@ const fn is_dump(which: KernelSocket) -> bool {
 const fn is_change(which: KernelSocket) -> bool {
     matches!(
         which,
-        KernelSocket::Commit
-            | KernelSocket::CommitUnheard
-            | KernelSocket::Flush
-            | KernelSocket::Inject
+        KernelSocket::Commit | KernelSocket::Flush | KernelSocket::Inject
     )
 }
 

@@ -60,12 +60,16 @@ impl Replication {
     /// Does what the engine wants, until it wants nothing more or other sockets should have their turn; `true` then.
     pub fn pump(&mut self, server: &mut Server) -> bool {
         let wall = wall_clock();
-        for _ in 0..OUTPUTS_AT_ONCE {
+        let mut left = OUTPUTS_AT_ONCE;
+        while left > 0 {
             let now = monotonic_now();
             let Some(output) = self.engine.poll_output(now, wall) else {
                 self.kernel.flush(&mut self.engine, now);
                 match self.engine.poll_output(now, wall) {
-                    Some(output) => self.perform(now, output, server),
+                    Some(output) => {
+                        left = left.saturating_sub(output.weight());
+                        self.perform(now, output, server);
+                    }
                     None => {
                         self.flows.write();
                         return false;
@@ -73,6 +77,7 @@ impl Replication {
                 }
                 continue;
             };
+            left = left.saturating_sub(output.weight());
             self.perform(now, output, server);
             if self.kernel.changes() >= CHANGES_AT_ONCE {
                 break;
@@ -93,6 +98,17 @@ impl Replication {
             } => {
                 self.kernel
                     .request(&mut self.engine, now, socket, id, &message);
+            }
+            Output::KernelBatch {
+                id,
+                socket,
+                messages,
+                ..
+            } => {
+                // What was asked for before comes before.
+                self.kernel.flush(&mut self.engine, now);
+                self.kernel
+                    .batch(&mut self.engine, now, socket, id, &messages);
             }
             Output::Reply { client, bytes } => {
                 let news = server.reply(client, bytes);

@@ -96,6 +96,13 @@ pub enum Input<'a> {
         /// 0, or the positive `errno`.
         errno: i32,
     },
+    /// The kernel is through with a batch: each request whose failure was not told by [`Input::KernelDone`] was done.
+    KernelBatchDone {
+        /// The batch's first request.
+        id: RequestId,
+        /// 0, or the positive `errno` with which the system refused to send it: nothing was done.
+        errno: i32,
+    },
     /// Bytes from the peer: one datagram, or what one read of a stream returned.
     Datagram {
         /// The link they came by.

@@ -51,6 +51,18 @@ pub enum Output {
         /// The bytes.
         message: Vec<u8>,
     },
+    /// Send `messages` (complete netlink messages with sequence numbers of their own, which ask for no acknowledgement) on
+    /// `socket` at once; report each error as [`crate::Input::KernelDone`], and then [`crate::Input::KernelBatchDone`].
+    KernelBatch {
+        /// The first request's name.
+        id: RequestId,
+        /// Which socket.
+        socket: KernelSocket,
+        /// How many there are.
+        count: u32,
+        /// The bytes.
+        messages: Vec<u8>,
+    },
     /// Write `bytes` to an operator, then report [`crate::Input::ClientReady`] (or `ClientGone`).
     Reply {
         /// Who.
@@ -70,4 +82,19 @@ pub enum Output {
     },
     /// Log it.
     Log(Notice),
+}
+
+impl Output {
+    /// For how many outputs this one counts, when the loop looks how long it has been at it.
+    pub const fn weight(&self) -> u32 {
+        match self {
+            Self::KernelBatch { count, .. } => *count,
+            Self::Transmit { .. }
+            | Self::Kernel { .. }
+            | Self::Reply { .. }
+            | Self::ReplyEnd { .. }
+            | Self::FlowEnded { .. }
+            | Self::Log(_) => 1,
+        }
+    }
 }

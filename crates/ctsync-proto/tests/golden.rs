@@ -184,6 +184,19 @@ fn without_translation(mut message: Vec<u8>) -> Vec<u8> {
     message
 }
 
+/// A request without SYN proxy numbers of 0, which only the original sends: they stand at its end.
+fn without_idle_synproxy(mut message: Vec<u8>) -> Vec<u8> {
+    const IDLE: [u8; 28] = [
+        28, 0, 24, 0x80, 8, 0, 1, 0, 0, 0, 0, 0, 8, 0, 2, 0, 0, 0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 0,
+    ];
+    if message.ends_with(&IDLE) {
+        message.truncate(message.len() - IDLE.len());
+        let len = u32::try_from(message.len()).unwrap();
+        message[..4].copy_from_slice(&len.to_ne_bytes());
+    }
+    message
+}
+
 /// Netlink is in the machine's byte order: the recordings only fit little-endian machines.
 #[test]
 #[cfg(target_endian = "little")]
@@ -206,8 +219,15 @@ fn a_commit_sends_the_kernel_the_originals_bytes() {
         m
     };
     let ours = std::mem::take(&mut b.requests);
-    let ours = sorted(ours.into_iter().map(without_translation).collect());
-    let theirs = sorted(lines("nl/ctnetlink/commit-02.hex"));
+    // Ours ask for no answer to a success where several go together.
+    let acknowledged = |mut message: Vec<u8>| {
+        message[6] |= 4;
+        message
+    };
+    let ours = ours.into_iter().map(without_translation);
+    let ours = sorted(ours.map(acknowledged).collect());
+    let theirs = lines("nl/ctnetlink/commit-02.hex");
+    let theirs = sorted(theirs.into_iter().map(without_idle_synproxy).collect());
     assert_eq!(ours.len(), theirs.len());
     for (o, t) in ours.iter().zip(&theirs) {
         assert_eq!(o, t);

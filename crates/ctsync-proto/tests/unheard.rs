@@ -259,3 +259,25 @@ fn a_commit_beside_a_busy_event_socket_is_heard_beyond_a_bound() {
     assert_eq!(n.engine.cached(), (1500, 1500));
     assert!((1000..1500).contains(&n.unheard), "{}", n.unheard);
 }
+
+#[test]
+fn a_batch_that_is_not_sent_and_one_that_is_refused_fail_entry_by_entry() {
+    let flows: Vec<_> = (0..300).map(|port| flow(proto::UDP, port)).collect();
+    for (refuse, batch_errno) in [(Some(12), None), (None, Some(105))] {
+        let mut n = Node::new(settings());
+        n.refuse = refuse;
+        n.batch_errno = batch_errno;
+        told(&mut n, &flows);
+        n.ask(Request::Commit);
+        assert_eq!(
+            (n.unheard, n.table.len(), n.engine.cached()),
+            (0, 0, (0, 300))
+        );
+        let lines: Vec<String> = n.log.iter().map(ToString::to_string).collect();
+        assert!(
+            lines.contains(&"Committed 0 new entries".to_owned()),
+            "{lines:?}"
+        );
+        assert!(lines.contains(&"300 entries can't be committed".to_owned()));
+    }
+}

@@ -29,7 +29,7 @@ pub(super) const EEXIST: i32 = 17;
 pub(super) const EINVAL: i32 = 22;
 
 /// Requests on their way at a time.
-const WINDOW: u32 = 64;
+const WINDOW: u32 = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
@@ -61,8 +61,6 @@ enum Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Change,
-    /// As `Create`, by the socket whose events are not listened to.
-    CreateUnheard,
     Create,
     Delete,
     CreateAgain,
@@ -74,6 +72,24 @@ pub(super) struct Step {
     subject: Subject,
     timeout: Option<u32>,
     stage: Stage,
+}
+
+/// How an entry's commit begins.
+enum First {
+    Step(Step),
+    /// It can be created without hearing what came of it, with this timeout.
+    Unheard(Conntrack, Option<u32>),
+}
+
+impl Step {
+    /// The creation of an entry, alone.
+    pub(super) fn creation(ct: Conntrack, timeout: Option<u32>) -> Self {
+        Self {
+            subject: Subject::Conntrack(Box::new(ct)),
+            timeout,
+            stage: Stage::Create,
+        }
+    }
 }
 
 /// Which caches to commit.
@@ -120,6 +136,9 @@ impl Engine {
 
     /// Fills the window with requests, and moves on to the next pass when one is through.
     pub(super) fn step_commit(&mut self, now: Instant, wall: u64) {
+        if self.batch.is_some() {
+            return;
+        }
         let Some(mut commit) = self.commit.take() else {
             return;
         };
@@ -140,10 +159,12 @@ impl Engine {
             }
             let slot = commit.next;
             commit.next = commit.next.saturating_add(1);
-            let Some(step) = self.first_step(slot, commit.pass, now) else {
-                continue;
+            let sent = match self.first_step(slot, commit.pass, now) {
+                None => continue,
+                Some(First::Unheard(ct, timeout)) => self.put_in_batch(ct, timeout),
+                Some(First::Step(step)) => self.send_step(step),
             };
-            if let Err(step) = self.send_step(step) {
+            if let Err(step) = sent {
                 commit.failed = commit.failed.saturating_add(1);
                 self.commit_failed(&step, EINVAL, wall);
             } else {
@@ -151,6 +172,7 @@ impl Engine {
             }
         }
         self.commit = Some(commit);
+        self.send_batch();
     }
 
     /// Reports a finished pass and prepares the next; `false` when there is none.
@@ -188,36 +210,14 @@ impl Engine {
         false
     }
 
-    fn first_step(&self, slot: u32, pass: Pass, now: Instant) -> Option<Step> {
+    fn first_step(&self, slot: u32, pass: Pass, now: Instant) -> Option<First> {
         let seconds = self.seconds(now);
         let fixed = self.config.commit_timeout;
-        let (subject, own, updated) = if pass == Pass::Expectations {
-            let entry = self.external_exp.get(slot)?;
-            let own = entry
-                .object
-                .set
-                .has(ExpAttr::TIMEOUT)
-                .then_some(entry.object.timeout);
-            (
-                Subject::Expect(Box::new(entry.object.clone())),
-                own,
-                entry.updated,
-            )
-        } else {
-            let entry = self.external.get(slot)?;
-            if entry.object.is_related() != (pass == Pass::Related) {
-                return None;
-            }
-            (
-                Subject::Conntrack(Box::new(entry.object.clone())),
-                entry.object.timeout(),
-                entry.updated,
-            )
-        };
         // What is left of the peer's timeout; a minute when it is over (or was never known), its own when exactly 0.
-        let timeout = if fixed > 0 {
-            Some(fixed)
-        } else {
+        let timeout = |own: Option<u32>, updated: u32| {
+            if fixed > 0 {
+                return Some(fixed);
+            }
             let age = i64::from(seconds).saturating_sub(i64::from(updated));
             let left = i64::from(own.unwrap_or_default()).saturating_sub(age);
             match u32::try_from(left) {
@@ -227,19 +227,33 @@ impl Engine {
                 Err(_) => Some(60),
             }
         };
-        let stage = match &subject {
-            Subject::Conntrack(ct) => match self.in_kernel(ct) {
-                InKernel::Alike => Stage::Change,
-                InKernel::No if self.may_go_unheard(ct) => Stage::CreateUnheard,
-                InKernel::No | InKernel::Different => Stage::Create,
-            },
-            Subject::Expect(_) => Stage::Create,
+        if pass == Pass::Expectations {
+            let entry = self.external_exp.get(slot)?;
+            let has_own = entry.object.set.has(ExpAttr::TIMEOUT);
+            return Some(First::Step(Step {
+                timeout: timeout(has_own.then_some(entry.object.timeout), entry.updated),
+                subject: Subject::Expect(Box::new(entry.object.clone())),
+                stage: Stage::Create,
+            }));
+        }
+        let entry = self.external.get(slot)?;
+        let ct = &entry.object;
+        if ct.is_related() != (pass == Pass::Related) {
+            return None;
+        }
+        let timeout = timeout(ct.timeout(), entry.updated);
+        let stage = match self.in_kernel(ct) {
+            InKernel::Alike => Stage::Change,
+            InKernel::No if self.may_go_unheard(ct) => {
+                return Some(First::Unheard(ct.clone(), timeout));
+            }
+            InKernel::No | InKernel::Different => Stage::Create,
         };
-        Some(Step {
-            subject,
+        Some(First::Step(Step {
+            subject: Subject::Conntrack(Box::new(ct.clone())),
             timeout,
             stage,
-        })
+        }))
     }
 
     /// Sends a step's request; gives the step back when no request can be built from its entry.
@@ -270,27 +284,19 @@ impl Engine {
         let Some(message) = message else {
             return Err(step);
         };
-        let socket = match step.stage {
-            Stage::CreateUnheard => KernelSocket::CommitUnheard,
-            Stage::Change | Stage::Create | Stage::Delete | Stage::CreateAgain => {
-                KernelSocket::Commit
-            }
-        };
         let id = self.request_id();
         self.jobs.insert(id, Job::Commit(step));
-        self.kernel_send(id, socket, message);
+        self.kernel_send(id, KernelSocket::Commit, message);
         Ok(())
     }
 
     /// The kernel answered a request of the commit.
-    pub(super) fn commit_answer(&mut self, now: Instant, mut step: Step, errno: i32) {
+    pub(super) fn commit_answer(&mut self, mut step: Step, errno: i32) {
         let next = match (step.stage, errno) {
             // This kernel has no such function: without translation, as the original.
             (stage, EINVAL) if without_function(&mut step.subject) => Some(stage),
             (Stage::Change, ENOENT) => Some(Stage::Create),
-            (Stage::Change, 1..) | (Stage::Create | Stage::CreateUnheard, EEXIST) => {
-                Some(Stage::Delete)
-            }
+            (Stage::Change, 1..) | (Stage::Create, EEXIST) => Some(Stage::Delete),
             (Stage::Delete, 0 | ENOENT) => Some(Stage::CreateAgain),
             _ => None,
         };
@@ -305,13 +311,11 @@ impl Engine {
         let success = errno == 0;
         if !success {
             self.commit_failed(&step, errno, 0);
-        } else if let (Stage::CreateUnheard, Subject::Conntrack(ct)) = (step.stage, step.subject) {
-            self.created_unheard(now, *ct, step.timeout);
         }
         self.commit_counted(success);
     }
 
-    fn commit_counted(&mut self, success: bool) {
+    pub(super) fn commit_counted(&mut self, success: bool) {
         if let Some(commit) = &mut self.commit {
             commit.in_flight = commit.in_flight.saturating_sub(1);
             if success {

@@ -54,7 +54,7 @@ pub(super) enum Job {
     /// The sequence adjustment of a flow whose helper has announced another.
     Master,
     /// Is the entry that an event says is gone another one?
-    Doubt(super::plain::Doubt),
+    Doubt(super::doubt::Doubt),
     /// Table dump of a flush.
     Flush,
     /// A step of the commit.
@@ -325,8 +325,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn kernel_done(&mut self, now: Instant, id: RequestId, errno: i32) {
+    pub(super) fn kernel_done(&mut self, id: RequestId, errno: i32) {
         let Some(job) = self.jobs.remove(&id) else {
+            self.batch_refused(id, errno);
             return;
         };
         let socket = job.dumps_on();
@@ -368,7 +369,7 @@ impl Engine {
                 let gone = errno == ENOENT || (errno == 0 && rejected);
                 self.answered(slot, expect, gone && !found);
             }
-            Job::Commit(step) => self.commit_answer(now, step, errno),
+            Job::Commit(step) => self.commit_answer(step, errno),
             Job::Inject(step) => self.inject_answer(step, errno),
         }
         if let Some(socket) = socket {

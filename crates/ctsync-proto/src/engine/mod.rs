@@ -5,12 +5,13 @@
 //!                 ├─ kernel.rs    table dumps, flush, answers ── purge.rs (stale entries)
 //!                 ├─ receive.rs   datagrams from the peer ── inject.rs (past the caches)
 //!                 ├─ requests.rs  operators' requests ── report.rs (statistics), dump.rs (cache listings)
-//!                 └─ commit.rs    external cache into the kernel ── known.rs, plain.rs (what is there, what comes of it)
+//!                 └─ commit.rs    external cache into the kernel ── known.rs, plain.rs, doubt.rs (what is there, what comes of it)
 //!  poll_output() ── outputs already made, then the next piece of long work, then datagrams (transmit.rs)
 //! ```
 
 mod bypass;
 mod commit;
+mod doubt;
 mod dump;
 mod events;
 mod inject;
@@ -44,10 +45,11 @@ use crate::wire::{Codec, F_ACK, F_RESYNC, WordOrder};
 
 use bypass::Bypass;
 use commit::Commit;
+use doubt::Unheard;
 use dump::Dump;
 use inject::Injector;
 use kernel::{Dumps, Job};
-use plain::Unheard;
+use plain::Batch;
 use purge::Purge;
 
 /// Silence after which a node says that it lives, or acknowledges.
@@ -128,6 +130,8 @@ pub struct Engine {
     /// Port ids of the commit, flush and inject sockets.
     origins: [Option<u32>; 3],
     unheard: Unheard,
+    /// Creations whose events do not come, on their way.
+    batch: Option<Batch>,
     jobs: BTreeMap<RequestId, Job>,
     table_dumps: Dumps,
     bypass: Bypass,
@@ -198,6 +202,7 @@ impl Engine {
             expiry: Default::default(),
             origins: [None; 3],
             unheard: Unheard::default(),
+            batch: None,
             jobs: BTreeMap::new(),
             table_dumps: Dumps::default(),
             bypass: Bypass::default(),
@@ -258,7 +263,8 @@ impl Engine {
             }
             Input::KernelEntry { id, kind, ct } => self.kernel_entry(now, id, kind, ct),
             Input::KernelExpect { id, kind, exp } => self.kernel_expect(now, id, kind, exp),
-            Input::KernelDone { id, errno } => self.kernel_done(now, id, errno),
+            Input::KernelDone { id, errno } => self.kernel_done(id, errno),
+            Input::KernelBatchDone { id, errno } => self.batch_done(now, id, errno),
             Input::Datagram { link, bytes } => self.datagram_received(now, link, bytes),
             Input::Request { client, request } => self.request(now, client, request),
             Input::ClientReady { client } => self.dump_ready(client),

@@ -4,17 +4,16 @@
 //! nothing that the kernel could decide otherwise (no translation, no helper, no labels), its event is left out by the event
 //! socket's filter, and the internal cache gets what the event would have said.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use net_types::Instant;
-use nfct::codec::{ConntrackOp, request};
+use nfct::codec::append_create;
 use nfct::{Attr, Conntrack, Known, Synproxy, proto, status};
 
 use super::Engine;
-use super::kernel::{ENOENT, Job};
+use super::commit::Step;
 use crate::input::RequestId;
-use crate::output::KernelSocket;
+use crate::output::{KernelSocket, Output};
 
 /// Attributes that a kernel takes as they are, or never tells.
 const PLAIN: Attr = Attr::STATUS
@@ -36,103 +35,82 @@ const GIVEN: u32 = status::SEEN_REPLY | status::ASSURED;
 /// Status bits without a meaning for an entry that is not translated.
 const FORGOTTEN: u32 = status::CONFIRMED | status::SRC_NAT_DONE | status::DST_NAT_DONE;
 
-/// Entries that may be unsettled at a time; commits beyond are heard.
-const UNSETTLED: usize = 1024;
-
-/// Entries that were made without their events.
-///
-/// What the event socket holds at that time can be of an earlier entry with the same tuple. Until it was seen empty, an event
-/// with the tuple of such an entry is in doubt: its end is believed only if the kernel confirms it.
+/// Creations whose events do not come: they go to the kernel together. There is one batch at a time.
 #[derive(Debug, Default)]
-pub(super) struct Unheard {
-    /// There is a commit socket whose events do not come.
-    pub(super) possible: bool,
-    /// Slots of the entries in doubt.
-    unsettled: Vec<u32>,
+pub(super) struct Batch {
+    creations: Vec<Creation>,
+    messages: Vec<u8>,
 }
 
-impl Unheard {
-    /// The event socket was empty: what comes from now on is of the entries that are there.
-    pub(super) fn settled(&mut self) {
-        self.unsettled.clear();
-    }
-
-    pub(super) const fn is_unsettled(&self) -> bool {
-        !self.unsettled.is_empty()
-    }
-
-    fn has_room(&self) -> bool {
-        self.possible && self.unsettled.len() < UNSETTLED
-    }
-
-    pub(super) fn has(&self, slot: Option<u32>) -> bool {
-        self.is_unsettled() && slot.is_some_and(|slot| self.unsettled.contains(&slot))
-    }
-
-    /// The entry of this slot is in doubt (still: it may have moved).
-    pub(super) fn doubt(&mut self, slot: Option<u32>) {
-        if let Some(slot) = slot.filter(|slot| !self.unsettled.contains(slot)) {
-            self.unsettled.push(slot);
-        }
-    }
-}
-
-/// The question whether an entry in doubt is there.
 #[derive(Debug)]
-pub(super) struct Doubt {
-    flow: Box<Conntrack>,
-    /// The event that raised it is one to tell the peer of.
-    told: bool,
-    found: bool,
+struct Creation {
+    id: RequestId,
+    ct: Conntrack,
+    timeout: Option<u32>,
+    refused: bool,
 }
 
 impl Engine {
-    /// An event says that an entry in doubt is gone: the kernel knows whether it means this one.
-    pub(super) fn ask_about(&mut self, ended: &Conntrack, told: bool) {
-        let mut flow = Conntrack::with_orig(ended.orig);
-        if let Some(zone) = ended.zone() {
-            flow.set_zone(zone);
+    /// Adds a creation to the batch; gives it back when no request can be built from its entry.
+    pub(super) fn put_in_batch(&mut self, ct: Conntrack, timeout: Option<u32>) -> Result<(), Step> {
+        let id = self.request_id();
+        let liberal = !self.config.tcp_window_tracking;
+        let batch = self.batch.get_or_insert_default();
+        if !append_create(&mut batch.messages, &ct, timeout, liberal, id.0) {
+            return Err(Step::creation(ct, timeout));
         }
-        let id = RequestId(self.next_request);
-        if let Some(message) = request(ConntrackOp::Get, &flow, id.0) {
-            let id = self.request_id();
-            let flow = Box::new(flow);
-            let found = false;
-            self.jobs
-                .insert(id, Job::Doubt(Doubt { flow, told, found }));
-            self.kernel_send(id, KernelSocket::Get, message);
-        }
+        batch.creations.push(Creation {
+            id,
+            ct,
+            timeout,
+            refused: false,
+        });
+        Ok(())
     }
 
-    /// The kernel has an entry in doubt, like this.
-    pub(super) fn is_there(&mut self, now: Instant, id: RequestId, mut ct: Conntrack) {
-        if !self.wanted(&ct, true) {
-            return;
-        }
-        let Some(Job::Doubt(doubt)) = self.jobs.get_mut(&id) else {
+    /// Sends the batch, if there is one.
+    pub(super) fn send_batch(&mut self) {
+        let Some(batch) = &mut self.batch else {
             return;
         };
-        doubt.found = true;
-        let told = doubt.told;
-        let known = self.internal.find(&ct);
-        if known.is_none() {
+        let Some(first) = batch.creations.first() else {
+            self.batch = None;
             return;
-        }
-        let unsettled = self.unheard.has(known);
-        ct.unset(Attr::COUNTERS.with(Attr::USE));
-        let (round, seconds) = (self.round, self.seconds(now));
-        let slot = self.internal.replace(&mut self.queues, ct, seconds, round);
-        if unsettled {
-            self.unheard.doubt(slot);
-        }
-        self.changed(now, slot, told);
+        };
+        self.outputs.push_back(Output::KernelBatch {
+            id: first.id,
+            socket: KernelSocket::CommitUnheard,
+            count: u32::try_from(batch.creations.len()).unwrap_or(u32::MAX),
+            messages: core::mem::take(&mut batch.messages),
+        });
     }
 
-    /// The kernel has answered the question about an entry in doubt.
-    pub(super) fn doubt_ended(&mut self, doubt: &Doubt, errno: i32) {
-        if !doubt.found && matches!(errno, 0 | ENOENT) {
-            if let Some(slot) = self.internal.find(&doubt.flow) {
-                self.internal.destroyed(&mut self.queues, slot, doubt.told);
+    /// The kernel refused a request of the batch: it goes on alone, and heard.
+    pub(super) fn batch_refused(&mut self, id: RequestId, errno: i32) {
+        let creations = self.batch.iter_mut().flat_map(|b| &mut b.creations);
+        let Some(creation) = creations.into_iter().find(|c| c.id == id && !c.refused) else {
+            return;
+        };
+        creation.refused = true;
+        let step = Step::creation(creation.ct.clone(), creation.timeout);
+        self.commit_answer(step, errno);
+    }
+
+    /// The kernel is through with the batch.
+    pub(super) fn batch_done(&mut self, now: Instant, id: RequestId, errno: i32) {
+        let ours = |batch: &mut Batch| batch.creations.first().is_some_and(|c| c.id == id);
+        let Some(batch) = self.batch.take_if(ours) else {
+            return;
+        };
+        for creation in batch.creations {
+            if creation.refused {
+                continue;
+            }
+            if errno == 0 {
+                self.created_unheard(now, creation.ct, creation.timeout);
+                self.commit_counted(true);
+            } else {
+                self.commit_answer(Step::creation(creation.ct, creation.timeout), errno);
             }
         }
     }
@@ -189,7 +167,7 @@ impl Engine {
         }
         let (round, seconds) = (self.round, self.seconds(now));
         let slot = self.internal.replace(&mut self.queues, ct, seconds, round);
-        self.unheard.doubt(slot);
+        self.unheard.made(slot);
         self.changed(now, slot, false);
     }
 }

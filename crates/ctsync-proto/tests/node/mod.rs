@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ctsync_proto::{
     ClientId, Config, Engine, Filter, Input, KernelSocket, LinkConfig, LinkIndex, LinkKind, Mode,
-    Notice, Output, Request, StartState,
+    Notice, Output, Request, RequestId, StartState,
 };
 use net_types::{Duration, Instant};
 use nfct::codec::{EventKind, Message, Messages};
@@ -71,6 +71,8 @@ pub(crate) struct Node {
     pub(crate) stubborn: bool,
     /// Entries that were made without an event.
     pub(crate) unheard: u32,
+    /// Batches are not sent, with this error number.
+    pub(crate) batch_errno: Option<i32>,
     /// The event socket is not seen empty.
     pub(crate) events_wait: bool,
     replies: BTreeMap<u32, Vec<u8>>,
@@ -110,6 +112,7 @@ impl Node {
             refuse: None,
             stubborn: false,
             unheard: 0,
+            batch_errno: None,
             events_wait: false,
             replies: BTreeMap::new(),
             ended: Vec::new(),
@@ -157,6 +160,12 @@ impl Node {
                     self.put(Input::ClientReady { client });
                 }
                 Output::ReplyEnd { client } => self.ended.push(client.0),
+                Output::KernelBatch {
+                    id,
+                    socket,
+                    count,
+                    messages,
+                } => self.batch(id, socket, count, &messages),
                 Output::Kernel {
                     id,
                     socket,
@@ -170,8 +179,33 @@ impl Node {
         }
     }
 
+    /// The kernel's side: takes a batch, of which it answers only what fails.
+    fn batch(&mut self, id: RequestId, socket: KernelSocket, count: u32, mut messages: &[u8]) {
+        let mut taken = 0;
+        while let Some(head) = messages.first_chunk::<12>() {
+            let len = usize::try_from(u32::from_ne_bytes(head[..4].try_into().unwrap())).unwrap();
+            let flags = u16::from_ne_bytes(head[6..8].try_into().unwrap());
+            let of = RequestId(u32::from_ne_bytes(head[8..].try_into().unwrap()));
+            assert_eq!(flags & 4, 0, "asks for an answer");
+            assert!(taken > 0 || of == id);
+            let errno = match self.batch_errno {
+                Some(_) => 0,
+                None => self.kernel(of, socket, &messages[..len]),
+            };
+            self.requests.push(messages[..len].to_vec());
+            if errno != 0 {
+                self.put(Input::KernelDone { id: of, errno });
+            }
+            messages = &messages[len..];
+            taken += 1;
+        }
+        assert_eq!(taken, count);
+        let errno = self.batch_errno.unwrap_or(0);
+        self.put(Input::KernelBatchDone { id, errno });
+    }
+
     /// The kernel's side: answers a request and returns its error number.
-    fn kernel(&mut self, id: ctsync_proto::RequestId, socket: KernelSocket, message: &[u8]) -> i32 {
+    fn kernel(&mut self, id: RequestId, socket: KernelSocket, message: &[u8]) -> i32 {
         let kind = u16::from_ne_bytes([message[4], message[5]]);
         let flags = u16::from_ne_bytes([message[6], message[7]]);
         assert_eq!(

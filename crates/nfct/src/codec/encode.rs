@@ -8,7 +8,7 @@ use super::{
 use crate::attr::Attr;
 use crate::expect::{ExpAttr, Expect};
 use crate::nla::{nest, put};
-use crate::object::{Conntrack, SeqAdj};
+use crate::object::{Conntrack, SeqAdj, Synproxy};
 use crate::tuple::{AF_INET, AF_INET6, Known, Tuple, proto, status};
 
 /// `IP_CT_TCP_FLAG_BE_LIBERAL` of nf_conntrack_tcp.h.
@@ -76,8 +76,32 @@ pub fn create_request(
     liberal: bool,
     sequence: u32,
 ) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(320);
+    create(&mut out, ct, timeout, liberal, NLM_F_ACK, sequence).then_some(out)
+}
+
+/// Appends the message of [`create_request`] to `out`, without the flag that asks for an answer to a success. `false`, with
+/// nothing appended, when the entry has no network protocol.
+pub fn append_create(
+    out: &mut Vec<u8>,
+    ct: &Conntrack,
+    timeout: Option<u32>,
+    liberal: bool,
+    sequence: u32,
+) -> bool {
+    create(out, ct, timeout, liberal, 0, sequence)
+}
+
+fn create(
+    out: &mut Vec<u8>,
+    ct: &Conntrack,
+    timeout: Option<u32>,
+    liberal: bool,
+    ack: u16,
+    sequence: u32,
+) -> bool {
     if !ct.orig.known.has(Known::L3) || !matches!(ct.orig.l3, AF_INET | AF_INET6) {
-        return None;
+        return false;
     }
     let mut entry = ct.clone();
     if let Some(seconds) = timeout {
@@ -89,12 +113,13 @@ pub fn create_request(
     if liberal {
         be_liberal(&mut entry);
     }
-    let mut out = Vec::with_capacity(320);
-    let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
-    header(&mut out, SUBSYS_CONNTRACK, 0, flags, sequence, ct.orig.l3);
-    conntrack(&mut out, &entry, &ct.orig.mirrored());
-    finish(&mut out);
-    Some(out)
+    without_idle_synproxy(&mut entry);
+    let begin = out.len();
+    let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | ack;
+    header(out, SUBSYS_CONNTRACK, 0, flags, sequence, ct.orig.l3);
+    conntrack(out, &entry, &ct.orig.mirrored());
+    finish(out.get_mut(begin..).unwrap_or_default());
+    true
 }
 
 /// A request that changes an entry to what a peer says of it: [`ConntrackOp::Update`] without what may not be changed once
@@ -113,12 +138,20 @@ pub fn update_request(ct: &Conntrack, liberal: bool, sequence: u32) -> Option<Ve
     if liberal {
         be_liberal(&mut entry);
     }
+    without_idle_synproxy(&mut entry);
     let mut out = Vec::with_capacity(256);
     let flags = NLM_F_REQUEST | NLM_F_ACK;
     header(&mut out, SUBSYS_CONNTRACK, 0, flags, sequence, ct.orig.l3);
     conntrack(&mut out, &entry, &Tuple::default());
     finish(&mut out);
     Some(out)
+}
+
+/// Kernels with the SYN proxy tell its numbers of every flow. Zeros change nothing there, but cost the kernel a nest to read.
+fn without_idle_synproxy(entry: &mut Conntrack) {
+    if entry.synproxy() == Some(Synproxy::default()) {
+        entry.unset(Attr::SYNPROXY);
+    }
 }
 
 /// Asks the TCP tracker not to check windows, in both directions.

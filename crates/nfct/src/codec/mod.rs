@@ -10,8 +10,8 @@ mod decode;
 mod encode;
 
 pub use encode::{
-    ConntrackOp, ExpectOp, create_request, dump_request, entry_attributes, expect_attributes,
-    expect_flush, request, request_expect, update_request,
+    ConntrackOp, ExpectOp, append_create, create_request, dump_request, entry_attributes,
+    expect_attributes, expect_flush, request, request_expect, update_request,
 };
 
 use crate::{Conntrack, Expect};
