@@ -6,7 +6,9 @@
 
 mod two_routers;
 
+use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
 use testkit::node::Node;
@@ -174,4 +176,50 @@ fn lab_a_full_cache_and_a_full_resend_queue_are_counted() {
     let two = start(&lab.r2, "two", 2, 3780, "");
     two.ask(&["-n"]);
     two.wait_flows(&["-e"], 50);
+}
+
+/// Number of the request for a commit.
+const COMMIT: i32 = 18;
+
+#[test]
+fn lab_the_end_of_an_earlier_flow_does_not_end_the_committed_one() {
+    if !testkit::need::root("lab_the_end_of_an_earlier_flow_does_not_end_the_committed_one") {
+        return;
+    }
+    let lab = Lab::build("earlier", None);
+    let large = "NetlinkBufferSize 8388608\n NetlinkBufferSizeMaxGrowth 8388608";
+    let one = start(&lab.r1, "one", 1, 3780, large);
+    let _two = start(&lab.r2, "two", 2, 3780, "");
+    let conntrack = |node: &Node, words: &str| {
+        let argv: Vec<&str> = ["conntrack"].into_iter().chain(words.split(' ')).collect();
+        node.check(&argv).expect("conntrack");
+    };
+    let flow = "-p udp -s 10.1.0.2 -d 10.9.0.2 --sport 1005 --dport 53";
+    conntrack(&lab.r2, &format!("-I {flow} -t 3000"));
+    one.wait_flows(&["-e"], 1);
+
+    // While the daemon stands still, the kernel has the same flow for a moment, behind many others.
+    one.process.signal(Signal::SIGSTOP).expect("a signal");
+    flows(&lab, 2000..3000);
+    conntrack(&lab.r1, &format!("-I {flow} -t 3000"));
+    conntrack(&lab.r1, &format!("-D {flow}"));
+    // The commit is asked for before the daemon goes on, so it begins in the first turn of the loop.
+    let mut asked = lab
+        .r1
+        .call(|| {
+            let mut socket = UnixStream::connect("/run/one.ctl")?;
+            socket.write_all(&COMMIT.to_ne_bytes())?;
+            Ok::<_, std::io::Error>(socket)
+        })
+        .expect("a node")
+        .expect("a connection");
+    one.process.signal(Signal::SIGCONT).expect("a signal");
+    asked.read_to_end(&mut Vec::new()).expect("an answer");
+    one.wait_flows(&["-i"], 1001);
+    let listed = one.ask(&["-i"]);
+    assert!(listed.contains("sport=1005"), "{listed}");
+
+    // Its own end is heard.
+    conntrack(&lab.r1, &format!("-D {flow}"));
+    one.wait_flows(&["-i"], 1000);
 }
