@@ -38,12 +38,12 @@ impl Unheard {
         self.unsettled.clear();
     }
 
-    pub(super) const fn is_unsettled(&self) -> bool {
+    pub(super) fn is_unsettled(&self) -> bool {
         !self.unsettled.is_empty()
     }
 
     /// Whether one more entry may be made without its event.
-    pub(super) const fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.possible && self.unsettled.len() < UNSETTLED
     }
 

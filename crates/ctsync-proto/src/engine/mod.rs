@@ -305,7 +305,7 @@ impl Engine {
 
     /// Whether [`Input::EventsTaken`] is waited for: look at the event socket in each turn, even if nothing says that it has
     /// something.
-    pub const fn awaits_events(&self) -> bool {
+    pub fn awaits_events(&self) -> bool {
         self.unheard.is_unsettled()
     }
 
