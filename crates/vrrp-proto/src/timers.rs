@@ -178,7 +178,11 @@ mod tests {
             let free = timers.with_room(at, second);
             timers.set(Timer::Advert(InstanceId(id)), free);
         }
-        let late = |n: u64| timers.iter().filter(move |(t, _)| t.since(at).as_micros() == n);
+        let late = |n: u64| {
+            timers
+                .iter()
+                .filter(move |(t, _)| t.since(at).as_micros() == n)
+        };
         assert_eq!(
             [late(0).count(), late(250).count(), late(500).count()],
             [16, 16, 8]
