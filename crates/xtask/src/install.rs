@@ -25,6 +25,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("shellcheck", "shellcheck"),
     ("busybox", "busybox"),
     ("make", "make"),
+    (
+        "/usr/lib/python3/dist-packages/kconfiglib.py",
+        "python3-kconfiglib",
+    ),
     ("unshare", "util-linux"),
     // What else kernel modules are built with.
     ("gcc", "gcc"),

@@ -86,7 +86,7 @@ pub(super) fn check(place: &Place) -> Result<()> {
 }
 
 /// A tree with the stand-ins where the Makefiles look for OpenWrt's own.
-fn tree(place: &Place) -> Result<PathBuf> {
+pub(super) fn tree(place: &Place) -> Result<PathBuf> {
     let top = place.scratch.join("buildroot");
     for (file, to) in [
         ("rules.mk", "rules.mk"),
@@ -118,13 +118,27 @@ fn make(top: &Path, folder: &str, options: &[&str], words: &[String]) -> Command
     command
 }
 
-/// What the Makefile says, by package (or `-`) and field.
-fn fields(
-    top: &Path,
-    folder: &str,
-    options: &[&str],
-) -> Result<BTreeMap<(String, String), String>> {
-    let text = output(&mut make(top, folder, options, &["values".to_owned()]))?;
+/// Names of the packages and their folders.
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PACKAGES.iter().map(|p| (p.name, p.folder))
+}
+
+/// What a Makefile says, by package (or `-`) and field.
+pub(super) type Fields = BTreeMap<(String, String), String>;
+
+/// What the Makefile says when a package is built.
+fn fields(top: &Path, folder: &str, options: &[&str]) -> Result<Fields> {
+    said(&mut make(top, folder, options, &["values".to_owned()]))
+}
+
+/// What the Makefile says when OpenWrt collects all packages for its menu.
+pub(super) fn collected(top: &Path, folder: &str) -> Result<Fields> {
+    let words = ["DUMP=1", "values"].map(str::to_owned);
+    said(&mut make(top, folder, &[], &words))
+}
+
+fn said(make: &mut Command) -> Result<Fields> {
+    let text = output(make)?;
     Ok(text
         .lines()
         .filter_map(|line| {

@@ -7,6 +7,7 @@
 //! | step | shows |
 //! |---|---|
 //! | makefiles | what the packages are and which files they bring, beside the original's |
+//! | menu | the options of OpenWrt's menu depend on nothing in a circle and bring the kernel modules that are needed
 //! | scripts | syntax, and the usual mistakes |
 //! | init scripts | `keepalived.conf` and procd's calls for UCI inputs, byte for byte |
 //! | configurations | both daemons say the same of each generated file |
@@ -20,6 +21,7 @@ mod init;
 mod live;
 mod makefile;
 mod memory;
+mod menu;
 mod page;
 mod procd;
 mod scripts;
@@ -61,6 +63,7 @@ pub(crate) fn run(wanted: &[&str]) -> Result<()> {
         "nft",
         "conntrack",
         "python3",
+        "/usr/lib/python3/dist-packages/kconfiglib.py",
     ])?;
     let programs = demo::programs(true)?;
     let release = target_dir().join("release");
@@ -91,6 +94,7 @@ type Step = (&'static str, fn(&Place) -> Result<()>);
 
 const STEPS: &[Step] = &[
     ("makefiles", makefile::check),
+    ("menu", menu::check),
     ("scripts", |_| scripts::check()),
     ("init scripts", init::check),
     ("configurations", verdicts::check),
