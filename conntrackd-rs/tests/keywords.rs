@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_conntrackd");
-
 const GENERAL: &str = "
 General {
     HashSize 1024  HashLimit 2048
@@ -82,7 +80,7 @@ fn every_keyword_has_its_effect() {
     for (number, text) in files.iter().enumerate() {
         let path = dir.join(format!("{number}.conf"));
         std::fs::write(&path, text).expect("a file");
-        let output = Command::new(PROGRAM)
+        let output = Command::new(testkit::sut::ours(env!("CARGO_BIN_EXE_conntrackd")))
             .args(["-C", &path.display().to_string(), "--test"])
             .output()
             .expect("it runs");

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use stranger::{Target, argv};
+use testkit::log_lines::as_glibc;
 
 /// What a newcomer writes: the change to a right configuration, and what 1.4.8 says to it before it exits with 1.
 const MISTAKES: &[(&str, &str, &[&str])] = &[
@@ -88,9 +89,9 @@ fn mistakes(original: Option<&Path>) -> Vec<String> {
         let output = target.node.run(&words).expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned()
             + &String::from_utf8_lossy(&output.stdout);
-        let lines: Vec<&str> = said
+        let lines: Vec<String> = said
             .lines()
-            .map(|line| line.split_once(") ").map_or(line, |(_, text)| text))
+            .map(|line| as_glibc(line.split_once(") ").map_or(line, |(_, text)| text)))
             .collect();
         if output.status.code() != Some(1) || lines != *expected {
             wrong.push(format!("{to:?}: {:?} {lines:?}", output.status.code()));

@@ -10,12 +10,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_conntrackd");
+static PROGRAM: LazyLock<String> =
+    LazyLock::new(|| testkit::sut::ours(env!("CARGO_BIN_EXE_conntrackd")));
 
 fn run(args: &[&str]) -> Output {
-    Command::new(PROGRAM)
+    Command::new(&*PROGRAM)
         .args(args)
         .output()
         .expect("the program runs")
@@ -85,7 +87,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 
 fn start(place: &Place, args: &[&str]) -> Child {
     let config = place.config();
-    Command::new(PROGRAM)
+    Command::new(&*PROGRAM)
         .args(["-C", &config])
         .args(args)
         .stdout(Stdio::null())
@@ -99,7 +101,7 @@ fn usage_and_version_are_the_recorded_texts() {
     let usage = run(&["-h"]);
     assert_eq!(usage.status.code(), Some(0));
     let golden = include_str!("../../testdata/golden/conntrackd/usage.txt");
-    assert_eq!(stdout(&usage), golden.replace("ARGV0", PROGRAM));
+    assert_eq!(stdout(&usage), golden.replace("ARGV0", &PROGRAM));
     let version = run(&["-v"]);
     assert_eq!(version.status.code(), Some(0));
     assert_eq!(

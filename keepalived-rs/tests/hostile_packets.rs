@@ -667,10 +667,7 @@ fn play_all(test: &str, make: Make) {
     if !need::root(test) {
         return;
     }
-    let ours = Path::new(env!("CARGO_BIN_EXE_keepalived"))
-        .parent()
-        .unwrap();
-    let mut programs = Programs::new(ours);
+    let mut programs = Programs::of(env!("CARGO_BIN_EXE_keepalived"));
     if make == Make::Original {
         let Some(root) = need::originals(test) else {
             return;

@@ -326,11 +326,7 @@ fn play_all(test: &str, combinations: &[[Make; 2]]) {
     if !need::root(test) {
         return;
     }
-    let mut programs = Programs::new(
-        Path::new(env!("CARGO_BIN_EXE_keepalived"))
-            .parent()
-            .unwrap(),
-    );
+    let mut programs = Programs::of(env!("CARGO_BIN_EXE_keepalived"));
     if combinations.iter().flatten().any(|m| *m == Make::Original) {
         let Some(root) = need::originals(test) else {
             return;
@@ -394,11 +390,7 @@ fn lab_a_vrrp_process_that_is_started_again_learns_the_sessions() {
     if !need::root(test) {
         return;
     }
-    let programs = Programs::new(
-        Path::new(env!("CARGO_BIN_EXE_keepalived"))
-            .parent()
-            .unwrap(),
-    );
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived"));
     let dir =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("respawn-{}", std::process::id()));
     let mut a = Machine::new("a", Make::Ours, &dir, &programs);

@@ -277,8 +277,7 @@ fn uml_ref_connections_survive_the_change_of_directors() {
     if !uml::inside(TEST, &modules) {
         return;
     }
-    let ours = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let programs = Programs::new(ours.parent().unwrap()).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let (a, b) = (Make::Ours, Make::Original);
     let cases = [
         ([b, b], false),

@@ -23,11 +23,7 @@ use testkit::sut::{Make, Programs};
 const LIMIT: Duration = Duration::from_secs(25);
 
 fn programs() -> Programs {
-    Programs::new(
-        Path::new(env!("CARGO_BIN_EXE_keepalived"))
-            .parent()
-            .unwrap(),
-    )
+    Programs::of(env!("CARGO_BIN_EXE_keepalived"))
 }
 
 fn recorded(file: &str) -> String {

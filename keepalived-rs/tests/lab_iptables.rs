@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use testkit::link::cable;
 use testkit::need;
 use testkit::node::{Node, Process};
+use testkit::sut::ours;
 
 const LIMIT: Duration = Duration::from_secs(25);
 const LEGACY: [&str; 4] = [
@@ -84,7 +85,7 @@ impl Lab {
         let argv = [
             "env",
             &path,
-            env!("CARGO_BIN_EXE_keepalived"),
+            &ours(env!("CARGO_BIN_EXE_keepalived")),
             "-n",
             "-l",
             "-D",

@@ -19,6 +19,7 @@ use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
 };
+use testkit::sut::ours;
 use testkit::uml;
 
 const VIP: &str = "10.81.0.100";
@@ -55,7 +56,7 @@ impl Director {
         fs::write(dir.join("k.conf"), conf).unwrap();
         let log = fs::File::create(dir.join("log")).unwrap();
         let path = |name: &str| dir.join(name).display().to_string();
-        let process = Command::new(env!("CARGO_BIN_EXE_keepalived"))
+        let process = Command::new(ours(env!("CARGO_BIN_EXE_keepalived")))
             .args(["-n", "-l", "-D", "-C", "-f", &path("k.conf")])
             .args(["-p", &path("pid"), "-c", &path("checkers.pid")])
             .stdin(Stdio::null())

@@ -18,6 +18,7 @@ use nix::sys::signal::Signal;
 use testkit::link::cable;
 use testkit::need;
 use testkit::node::{Node, Process};
+use testkit::sut::ours;
 
 /// How long one reload may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -131,7 +132,7 @@ impl Router {
         write(&node, text);
         let conf = node.dir().join("k.conf").display().to_string();
         let argv = [
-            env!("CARGO_BIN_EXE_keepalived"),
+            &ours(env!("CARGO_BIN_EXE_keepalived")),
             "-n",
             "-l",
             "-G",

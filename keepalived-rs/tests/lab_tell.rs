@@ -250,10 +250,7 @@ fn ref_the_same_is_told() {
     let Some(root) = need::originals(test) else {
         return;
     };
-    let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"))
-        .parent()
-        .unwrap();
-    let programs = Programs::new(bin).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let (ours, original) = std::thread::scope(|scope| {
         let ours = scope.spawn(|| live(Make::Ours, &programs));
         let original = scope.spawn(|| live(Make::Original, &programs));

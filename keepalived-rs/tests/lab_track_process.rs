@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use testkit::need;
+use testkit::sut::ours;
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -54,7 +55,7 @@ impl Daemon {
                      exec chroot {root} /usr/sbin/keepalived {words}"
                 )
             }
-            None => format!("exec {} {words}", env!("CARGO_BIN_EXE_keepalived")),
+            None => format!("exec {} {words}", ours(env!("CARGO_BIN_EXE_keepalived"))),
         };
         fs::write(&file, conf).unwrap();
         let child = Command::new("unshare")

@@ -264,11 +264,7 @@ fn play(make: Make, programs: &Programs, test: &str) -> String {
 }
 
 fn programs() -> Programs {
-    Programs::new(
-        Path::new(env!("CARGO_BIN_EXE_keepalived"))
-            .parent()
-            .unwrap(),
-    )
+    Programs::of(env!("CARGO_BIN_EXE_keepalived"))
 }
 
 fn compare(ours: &str, expected: &str) {

@@ -336,11 +336,7 @@ const TRACKED: &str = "track_interface {\n eth1 weight -60\n}\ntrack_script {\n 
     track_file {\n F weight 1\n}\ntrack_bfd {\n BFD1 weight -60\n}\n";
 
 fn programs() -> Programs {
-    Programs::new(
-        Path::new(env!("CARGO_BIN_EXE_keepalived"))
-            .parent()
-            .unwrap(),
-    )
+    Programs::of(env!("CARGO_BIN_EXE_keepalived"))
 }
 
 fn scratch(name: &str) -> PathBuf {

@@ -12,10 +12,12 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-const BIN: &str = env!("CARGO_BIN_EXE_keepalived");
+static BIN: LazyLock<String> =
+    LazyLock::new(|| testkit::sut::ours(env!("CARGO_BIN_EXE_keepalived")));
 
 /// For a line of the log; nothing takes more than seconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -38,7 +40,7 @@ impl Place {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(BIN);
+        let mut command = Command::new(&*BIN);
         command
             .args(["-f", &self.path("k.conf"), "-p", &self.path("k.pid")])
             .args(["-r", &self.path("v.pid"), "-c", &self.path("c.pid")])
@@ -154,7 +156,7 @@ const NOTHING: &str = "global_defs {\n router_id x\n}\n";
 
 #[test]
 fn what_is_answered_at_once() {
-    let run = |args: &[&str]| text(&Command::new(BIN).args(args).output().unwrap());
+    let run = |args: &[&str]| text(&Command::new(&*BIN).args(args).output().unwrap());
     let (status, out, err) = run(&["--version"]);
     assert_eq!((status, out.as_str()), (Some(0), ""));
     assert!(err.starts_with("Keepalived v2.3.3 (03/30,2025)"), "{err}");

@@ -202,8 +202,7 @@ fn uml_ref_ways_to_a_server() {
     if !uml::inside(TEST, &modules) {
         return;
     }
-    let ours = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let programs = Programs::new(ours.parent().unwrap()).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let [theirs, ours] = std::thread::scope(|scope| {
         let programs = &programs;
         [Make::Original, Make::Ours]

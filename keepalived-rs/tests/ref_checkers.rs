@@ -159,11 +159,7 @@ fn uml_ref_every_checker_says_the_same() {
     if !uml::inside(TEST, uml::IPVS) {
         return;
     }
-    let programs = Programs::new(
-        Path::new(env!("CARGO_BIN_EXE_keepalived"))
-            .parent()
-            .unwrap(),
-    );
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived"));
     let programs = programs.with_originals(&root);
     let [theirs, ours] = std::thread::scope(|scope| {
         [Make::Original, Make::Ours]

@@ -437,8 +437,7 @@ fn programs(test: &str, with_original: bool) -> Option<(Programs, PathBuf)> {
         need::skip(test, &format!("it needs {absent}"));
         return None;
     }
-    let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let mut programs = Programs::new(bin.parent().unwrap());
+    let mut programs = Programs::of(env!("CARGO_BIN_EXE_keepalived"));
     if with_original {
         programs = programs.with_originals(&need::originals(test)?);
     }

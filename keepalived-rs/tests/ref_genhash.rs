@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use testkit::need;
+use testkit::sut::ours;
 
 /// Words of the command line; `PORT` is that of a web server, `NOBODY` that of none.
 const LINES: &[&str] = &[
@@ -104,7 +105,7 @@ fn ref_genhash_says_the_same() {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let mut original = Command::new("chroot");
         let theirs = run(original.arg(&root).arg("genhash"), &words);
-        let mut own = Command::new(env!("CARGO_BIN_EXE_keepalived"));
+        let mut own = Command::new(ours(env!("CARGO_BIN_EXE_keepalived")));
         let ours = run(own.arg0("genhash"), &words);
         assert_eq!(theirs, ours, "genhash {line}");
     }

@@ -122,8 +122,7 @@ fn ref_a_life_has_the_same_lines() {
     let Some(root) = need::originals(TEST).filter(|_| need::root(TEST)) else {
         return;
     };
-    let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let programs = Programs::new(bin.parent().unwrap()).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let dir =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("life-{}", std::process::id()));
     let [theirs, ours] = std::thread::scope(|scope| {

@@ -179,8 +179,7 @@ fn ref_a_walk_shows_the_same() {
     if !snmp::installed(TEST) {
         return;
     }
-    let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let programs = Programs::new(bin.parent().unwrap()).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let dir =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("snmp-{}", std::process::id()));
     let [theirs, ours] = std::thread::scope(|scope| {

@@ -353,8 +353,7 @@ fn uml_ref_a_walk_of_the_checker_shows_the_same() {
     if !snmp::installed(TEST) || !uml::inside(TEST, &[uml::IPVS, &["veth", "dummy"]].concat()) {
         return;
     }
-    let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let programs = Programs::new(bin.parent().unwrap()).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let [theirs, ours] = std::thread::scope(|scope| {
         [Make::Original, Make::Ours]
             .map(|make| {

@@ -106,8 +106,7 @@ fn ref_systemd_is_told_the_same() {
     let Some(root) = need::originals(TEST).filter(|_| need::root(TEST)) else {
         return;
     };
-    let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let programs = Programs::new(bin.parent().unwrap()).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let dir = std::env::temp_dir().join(format!("keepalived-systemd-{}", std::process::id()));
     let [theirs, ours] =
         [Make::Original, Make::Ours].map(|make| play(make, &programs, &dir, &root));

@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 use testkit::link::cable;
 use testkit::node::{Node, Process};
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_conntrackd");
-
 /// One router with a daemon, and a stranger in its peer's place.
 pub(crate) struct Target {
     pub(crate) dir: PathBuf,
@@ -196,7 +194,7 @@ pub(crate) fn argv(original: Option<&Path>, args: &[&str]) -> Vec<String> {
         ]
         .map(str::to_owned)
         .into(),
-        None => vec![PROGRAM.to_owned()],
+        None => vec![testkit::sut::ours(env!("CARGO_BIN_EXE_conntrackd"))],
     };
     argv.extend(["-C", "/run/d.conf"].map(str::to_owned));
     argv.extend(args.iter().map(|word| (*word).to_owned()));

@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 use testkit::link::cable;
 use testkit::node::{Node, Process};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_conntrackd");
-
 /// One daemon on a node: ours, or the original in `root`.
 pub(crate) struct Daemon<'a> {
     pub(crate) node: &'a Node,
@@ -184,7 +182,7 @@ pub(crate) fn argv(original: Option<&Path>, config: &str, args: &[&str]) -> Vec<
         ]
         .map(str::to_owned)
         .into(),
-        None => vec![PROGRAM.to_owned()],
+        None => vec![testkit::sut::ours(env!("CARGO_BIN_EXE_conntrackd"))],
     };
     argv.extend(["-C", config].map(str::to_owned));
     argv.extend(args.iter().map(|word| (*word).to_owned()));

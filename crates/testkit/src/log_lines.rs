@@ -1,4 +1,25 @@
-//! Lines of keepalived's log, without what is another in every run, and by the process that wrote them.
+//! Lines of the daemons' logs, without what is another in every run, and by the process that wrote them.
+
+use nix::errno::Errno;
+
+/// What the system calls an error, as the originals here say it. Ours says it in its own C library's words, and these tests are
+/// built for the same one: musl's words for an error at the end of a line, or before a parenthesis or full stop there, become
+/// glibc's.
+#[must_use]
+pub fn as_glibc(line: &str) -> String {
+    if !cfg!(target_env = "musl") {
+        return line.to_owned();
+    }
+    let end = line.trim_end_matches(['.', ')']);
+    let after = &line[end.len()..];
+    let known = (1..=133).find_map(|number| {
+        let here = std::io::Error::from_raw_os_error(number).to_string();
+        let here = here.split(" (os error ").next()?;
+        let before = end.strip_suffix(here)?;
+        Some(format!("{before}{}{after}", Errno::from_raw(number).desc()))
+    });
+    known.unwrap_or_else(|| line.to_owned())
+}
 
 /// The text of a line of the console or of a log file: without its time, process ids, descriptors, interface indexes and link-local
 /// addresses, which come from random link-layer addresses.

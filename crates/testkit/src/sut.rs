@@ -26,7 +26,28 @@ pub struct Programs {
 /// The environment variable that names the directory tree with the originals.
 pub const ORIGINAL_ROOT: &str = "HA_REFERENCE_ROOT";
 
+/// The environment variable that names a folder with `keepalived` and `conntrackd`, which the tests run in place of what cargo
+/// built beside them: another C library's, another profile's. `cargo xtask lab` sets it.
+pub const OURS: &str = "HA_PROGRAMS";
+
+/// Our program under test: `built`, which is `env!("CARGO_BIN_EXE_…")` of the calling test, or the one of that name in the folder
+/// that [`OURS`] names.
+#[must_use]
+pub fn ours(built: &str) -> String {
+    match (std::env::var_os(OURS), Path::new(built).file_name()) {
+        (Some(folder), Some(name)) => Path::new(&folder).join(name).display().to_string(),
+        _ => built.to_owned(),
+    }
+}
+
 impl Programs {
+    /// For a test, whose `env!("CARGO_BIN_EXE_…")` is `built`; see [`ours`].
+    #[must_use]
+    pub fn of(built: &str) -> Self {
+        let program = ours(built);
+        Self::new(Path::new(&program).parent().unwrap_or(Path::new(".")))
+    }
+
     /// `ours` is the folder with our two binaries. The originals are looked for where [`ORIGINAL_ROOT`] says.
     #[must_use]
     pub fn new(ours: &Path) -> Self {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::sut::OURS;
 use crate::{Result, need};
 
 /// Set in a guest, and nowhere else.
@@ -78,8 +79,10 @@ fn boot(test: &str, modules: &[&str]) -> Result<(i32, String)> {
     let dir = &place.0;
     let exe = std::env::current_exe().map_err(fail)?;
     let cwd = std::env::current_dir().map_err(fail)?;
+    let programs = std::env::var_os(OURS).map(PathBuf::from);
     let mut shared: Vec<&Path> = vec![&cwd];
     shared.extend(exe.parent());
+    shared.extend(programs.as_deref());
     let script = init(dir, &exe, test, &cwd, modules, &shared);
     let init = dir.join("init");
     fs::write(&init, script).map_err(fail)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use testkit::node::enter_lab;
 use testkit::pair::Pair;
 use testkit::session::Session;
-use testkit::sut::{Make, Programs};
+use testkit::sut::{Make, OURS, Programs};
 
 use crate::steps::{cargo, run as run_command};
 use crate::{Result, install, root, target_dir};
@@ -43,9 +43,10 @@ fn make(word: &str) -> Result<Make> {
     }
 }
 
-/// The daemons as built for release, and the originals where they are asked for.
+/// The daemons as built for release, or those that [`OURS`] names, and the originals where they are asked for.
 pub(crate) fn programs(with_originals: bool) -> Result<Programs> {
-    let programs = Programs::new(&target_dir().join("release"));
+    let folder = std::env::var_os(OURS).map_or_else(|| target_dir().join("release"), Into::into);
+    let programs = Programs::new(&folder);
     if with_originals {
         Ok(programs.with_originals(&install::everything()?))
     } else {

@@ -6,6 +6,7 @@ mod demo;
 mod ftp;
 mod guest_modules;
 mod install;
+mod lab;
 mod layers;
 mod openwrt;
 mod pair;
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND
   deb                build Debian packages that replace the distribution's
   deb change         and change to them and back, on a Debian system that is thrown away
   cross TARGET...    build for router CPUs, and run there what an emulator can
+  lab [TARGET]       the laboratory's tests on the release build, as it is shipped; TARGET is musl for the static one
   openwrt [STEP...]  check the packages of openwrt-feed/ beside the originals', without a router
   guest-modules      build the modules for helpers in user space that the tests' guest kernel lacks
   install            only install what the tests need (Debian packages, the originals)
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         ["layers"] => layers::check(),
         ["size"] => size::print(),
         ["cross", targets @ ..] if !targets.is_empty() => cross::run(targets),
+        ["lab"] => lab::run(None),
+        ["lab", target] => lab::run(Some(target)),
         ["openwrt", steps @ ..] => openwrt::run(steps),
         ["deb"] => deb::build().map(drop),
         ["deb", "change"] => deb::change::play(),

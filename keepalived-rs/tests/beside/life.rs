@@ -118,8 +118,7 @@ pub(crate) fn beside(test: &'static str, play: impl Fn(&mut Life<'_>) -> Vec<Str
     let Some(root) = need::originals(test).filter(|_| need::root(test)) else {
         return;
     };
-    let bin = Path::new(env!("CARGO_BIN_EXE_keepalived"));
-    let programs = Programs::new(bin.parent().unwrap()).with_originals(&root);
+    let programs = Programs::of(env!("CARGO_BIN_EXE_keepalived")).with_originals(&root);
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let dir = dir.join(format!("{test}-{}", std::process::id()));
     let [theirs, ours] = std::thread::scope(|scope| {

@@ -11,6 +11,7 @@ use nix::mount::{MsFlags, mount};
 use testkit::link::cable;
 use testkit::log_lines;
 use testkit::node::{Node, Process};
+use testkit::sut;
 
 /// An election takes 3 to 4 adverts of a second; the rest is for a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -118,7 +119,8 @@ impl Router {
         let mut argv = vec!["env", "-i", "HOME=/root", "TERM=xterm", "TMPDIR=/mnt/tmp"];
         argv.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         argv.extend(env);
-        argv.push(env!("CARGO_BIN_EXE_keepalived"));
+        let program = sut::ours(env!("CARGO_BIN_EXE_keepalived"));
+        argv.push(&program);
         argv.extend(["-n", "-l", "-G", "-D", "-f", "/mnt/ka/keepalived.conf"]);
         argv.extend(options);
         self.daemon = Some(self.node.spawn("log", &argv).unwrap());
@@ -143,8 +145,8 @@ impl Router {
     }
 
     pub(crate) fn signal(&self, word: &str) {
-        let program = env!("CARGO_BIN_EXE_keepalived");
-        let number = self.node.check(&[program, &format!("--signum={word}")]);
+        let program = sut::ours(env!("CARGO_BIN_EXE_keepalived"));
+        let number = self.node.check(&[&program, &format!("--signum={word}")]);
         let number = format!("-{}", number.unwrap().trim());
         let pid = self.daemon.as_ref().unwrap().pid().to_string();
         self.node.check(&["kill", &number, &pid]).unwrap();

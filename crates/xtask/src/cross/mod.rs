@@ -12,8 +12,9 @@ mod musl;
 mod packages;
 mod std_lib;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::steps::{Steps, output, run as run_command};
 use crate::{Result, root, size, target_dir};
@@ -91,7 +92,7 @@ impl Toolchain {
         command
             .current_dir(root())
             .args(words)
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
             .env_remove("RUSTC_WRAPPER")
             .env_remove("RUSTFLAGS")
             .env_remove("RUSTUP_TOOLCHAIN")
@@ -136,17 +137,17 @@ pub(crate) fn run(wanted: &[&str]) -> Result<()> {
     result
 }
 
-/// The folder with both daemons for a target, which are built where they are not there yet.
+/// The folder with both daemons for a target.
 pub(crate) fn daemons(name: &str) -> Result<PathBuf> {
+    Ok(made(name)?.1)
+}
+
+/// What builds for a target, and the folder with both daemons, which it has built.
+pub(crate) fn made(name: &str) -> Result<(Toolchain, PathBuf)> {
     let target = find(name)?;
-    let folder = built(target);
-    if ["keepalived", "conntrackd"]
-        .iter()
-        .any(|daemon| !folder.join(daemon).exists())
-    {
-        build(target, &prepare(target)?)?;
-    }
-    Ok(folder)
+    let toolchain = prepare(target)?;
+    build(target, &toolchain)?;
+    Ok((toolchain, built(target)))
 }
 
 fn built(target: &Target) -> PathBuf {
@@ -270,22 +271,28 @@ fn members() -> Result<Vec<String>> {
         .collect())
 }
 
-/// Runs the tests; how many passed, as the test binaries say.
-fn counted(mut command: Command) -> Result<usize> {
-    let out = command
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .map_err(|e| format!("cargo: {e}"))?;
-    let text = String::from_utf8_lossy(&out.stdout);
-    for line in text.lines().filter(|l| !l.ends_with("... ok")) {
-        println!("{line}");
+/// Runs the tests and prints their lines but those of passed ones; how many passed, as the test binaries say.
+pub(crate) fn counted(mut command: Command) -> Result<usize> {
+    let fail = |e: std::io::Error| format!("cargo: {e}");
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(fail)?;
+    let mut passed = 0_usize;
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).split(b'\n') {
+            let line = line.map_err(fail)?;
+            let line = String::from_utf8_lossy(&line);
+            if !line.ends_with("... ok") {
+                println!("{line}");
+            }
+            let result = line.strip_prefix("test result: ");
+            let count = result.and_then(|rest| rest.split(". ").nth(1)?.split(' ').next());
+            passed += count.and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
+        }
     }
-    if !out.status.success() {
-        return Err(format!("the tests ended with {}", out.status));
+    let status = child.wait().map_err(fail)?;
+    if !status.success() {
+        return Err(format!(
+            "{passed} tests passed, and others did not: {status}"
+        ));
     }
-    Ok(text
-        .lines()
-        .filter_map(|line| line.strip_prefix("test result: ok. "))
-        .filter_map(|rest| rest.split(' ').next()?.parse::<usize>().ok())
-        .sum())
+    Ok(passed)
 }
