@@ -12,6 +12,7 @@ mod addr;
 mod ids;
 mod quotient;
 mod random;
+mod sort;
 mod sorted;
 mod time;
 
@@ -19,5 +20,6 @@ pub use addr::{Family, MacAddr, Prefix};
 pub use ids::{Centis, IfIndex, Priority, Vrid};
 pub use quotient::{Fixed, General, Quotient};
 pub use random::Random;
+pub use sort::sort_by;
 pub use sorted::{SortedMap, SortedSet};
 pub use time::{Duration, Instant};

@@ -7,6 +7,8 @@ use core::cmp::Ordering;
 use core::fmt::{self, Debug, Formatter};
 use core::slice;
 
+use crate::sort::sort_by;
+
 /// A map whose entries lie in the order of their keys. To find one takes a logarithm of steps; to insert or remove one moves
 /// those behind it. For thousands of entries that come and go in any order take a tree.
 #[derive(Clone, PartialEq, Eq)]
@@ -172,9 +174,15 @@ impl<K: Ord, V> Extend<(K, V)> for SortedMap<K, V> {
 
 impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(all: I) -> Self {
-        let mut map = Self::new();
-        map.extend(all);
-        map
+        let mut entries: Vec<(K, V)> = all.into_iter().collect();
+        if !entries.is_sorted_by(|(a, _), (b, _)| a < b) {
+            sort_by(&mut entries, |(a, _), (b, _)| a.cmp(b));
+            // Of equal ones the last stays, as where one is inserted behind the other.
+            entries.reverse();
+            entries.dedup_by(|(a, _), (b, _)| a == b);
+            entries.reverse();
+        }
+        Self { entries }
     }
 }
 
@@ -274,6 +282,17 @@ impl<T: Ord> SortedSet<T> {
         }
     }
 
+    /// The least member.
+    #[must_use]
+    pub fn first(&self) -> Option<&T> {
+        self.members.first()
+    }
+
+    /// Takes out the least member.
+    pub fn pop_first(&mut self) -> Option<T> {
+        (!self.members.is_empty()).then(|| self.members.remove(0))
+    }
+
     /// Takes it out; whether it was a member.
     pub fn remove<Q: Ord + ?Sized>(&mut self, member: &Q) -> bool
     where
@@ -302,9 +321,12 @@ impl<T: Ord> Extend<T> for SortedSet<T> {
 
 impl<T: Ord> FromIterator<T> for SortedSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
-        let mut set = Self::new();
-        set.extend(all);
-        set
+        let mut members: Vec<T> = all.into_iter().collect();
+        if !members.is_sorted_by(|a, b| a < b) {
+            sort_by(&mut members, T::cmp);
+            members.dedup();
+        }
+        Self { members }
     }
 }
 
@@ -372,6 +394,16 @@ mod tests {
 
     fn n_of(n: usize) -> u32 {
         u32::try_from(n).unwrap()
+    }
+
+    #[test]
+    fn many_at_once_are_as_one_by_one() {
+        for count in [0, 1, 2, 50, 3000] {
+            let entries = || numbers(count).zip(0_u32..);
+            let ours: SortedMap<u32, u32> = entries().collect();
+            let tree: BTreeMap<u32, u32> = entries().collect();
+            assert!(ours.iter().eq(tree.iter()));
+        }
     }
 
     #[test]

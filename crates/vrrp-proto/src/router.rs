@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, sort_by};
 
 use crate::config::{
     Auth, Config, Destination, GroupId, IfId, Instance, InstanceId, Object, SocketId,
@@ -428,7 +428,7 @@ impl Router {
         self.listeners = instances
             .map(|((id, config), socket)| (*socket, config.vrid.get(), id))
             .collect();
-        self.listeners.sort_unstable();
+        sort_by(&mut self.listeners, Ord::cmp);
     }
 
     /// The instances with this VRID on this socket, in their order.

@@ -1,10 +1,12 @@
 //! What the way to the kernel's tables has to know of each virtual server of the model, found once and not at each change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use conf_parsers::keepalived::model::lvs::{
     ForwardingMethod, LvsModel, VirtualServer, VirtualServerGroup,
 };
+
+use net_types::{SortedMap, sort_by};
 
 use super::lower::{First, firsts};
 
@@ -28,10 +30,9 @@ impl Facts {
 
 /// Facts of all virtual servers, in their order.
 pub(super) fn facts(lvs: &LvsModel) -> Vec<Facts> {
-    let mut groups = BTreeMap::new();
-    for (n, group) in lvs.groups.iter().enumerate() {
-        groups.entry(&*group.name.value).or_insert(n);
-    }
+    // Of equal names the first counts.
+    let groups = lvs.groups.iter().enumerate().rev();
+    let groups: SortedMap<&str, usize> = groups.map(|(n, g)| (&*g.name.value, n)).collect();
     let servers = lvs.virtual_servers.iter().zip(firsts(lvs));
     let each = servers.map(|(vs, first)| Facts {
         first,
@@ -56,9 +57,9 @@ fn is_distinct(vs: &VirtualServer) -> bool {
     if all.clone().all(|(_, way)| keeps_port(way.method)) {
         return true;
     }
-    let mut seen = BTreeSet::new();
-    all.map(|(address, _)| address.ip())
-        .all(|ip| seen.insert(ip))
+    let mut addresses: Vec<IpAddr> = all.map(|(address, _)| address.ip()).collect();
+    sort_by(&mut addresses, IpAddr::cmp);
+    addresses.is_sorted_by(|a, b| a < b)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Answers to: keepalived 2.3.3 check/ipwrapper.c (`vs_iseq`), check/check_data.c (`rs_iseq`), the `compare` function of each checker.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use checker_proto::config::{
@@ -61,11 +60,11 @@ pub(super) fn lower(
     before: Option<&LvsModel>,
     addresses: impl Fn(&lvs::VirtualServer) -> u32,
 ) -> Config {
-    let mut old = BTreeMap::new();
     let begins = before.map(firsts).unwrap_or_default();
-    for (n, vs) in before.iter().flat_map(|b| &b.virtual_servers).enumerate() {
-        old.entry(key(vs)).or_insert((n, vs));
-    }
+    let old = before.map_or(&[][..], |b| &b.virtual_servers);
+    // Of equal ones the first counts.
+    let old = old.iter().enumerate().rev();
+    let old: SortedMap<_, _> = old.map(|(n, vs)| (key(vs), (n, vs))).collect();
     let places: SortedMap<&str, usize> = {
         let files = model.vrrp.track_files.iter().enumerate();
         files.map(|(n, f)| (&*f.name.value, n)).collect()
@@ -123,7 +122,7 @@ pub(super) fn lower(
 }
 
 /// The real servers of a virtual server before a reload, by address.
-struct Reals<'a>(BTreeMap<SocketAddr, (RsId, u32, &'a lvs::RealServer)>);
+struct Reals<'a>(SortedMap<SocketAddr, Option<(RsId, u32, &'a lvs::RealServer)>>);
 
 /// A real server before a reload: its first checker, and what it was.
 type Old<'a> = Option<(u32, &'a lvs::RealServer)>;
@@ -132,7 +131,7 @@ impl<'a> Reals<'a> {
     fn of(vs: Option<&'a lvs::VirtualServer>, first: First) -> Self {
         let mut next = first;
         let each = vs.into_iter().flat_map(|vs| &vs.real_servers).map(|rs| {
-            let here = (rs.addr, (RsId(next.real), next.checker, rs));
+            let here = (rs.addr, Some((RsId(next.real), next.checker, rs)));
             next.real = next.real.saturating_add(1);
             next.checker = next.checker.saturating_add(checkers(rs));
             here
@@ -141,7 +140,7 @@ impl<'a> Reals<'a> {
     }
 
     fn find(&mut self, rs: &lvs::RealServer) -> (Option<RsId>, Old<'a>) {
-        match self.0.remove(&rs.addr) {
+        match self.0.get_mut(&rs.addr).and_then(Option::take) {
             Some((id, first, old)) => (Some(id), Some((first, old))),
             None => (None, None),
         }

@@ -8,7 +8,6 @@
 //!          applied ─┘
 //! ```
 
-use std::collections::BTreeMap;
 use std::io;
 
 use checker_proto::Ipvs as Wish;
@@ -17,7 +16,7 @@ use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::FlushOnStop;
 use conf_parsers::keepalived::model::lvs::{LvsModel, VirtualServer, VirtualServerGroup};
 use linux_io::route_sock::ReceiveBuffer;
-use net_types::Family;
+use net_types::{Family, SortedMap, sort_by};
 #[cfg(feature = "snmp")]
 use netlink_wire::ipvs::ServiceKey;
 use netlink_wire::ipvs::{SyncState, Timeouts};
@@ -77,7 +76,7 @@ pub(super) struct Tables {
     table: Table,
     applied: Vec<State>,
     wanted: Vec<State>,
-    dirty: BTreeMap<u32, Dirty>,
+    dirty: SortedMap<u32, Dirty>,
     facts: Vec<Facts>,
     before: Option<Box<Before>>,
     marks: Option<GroupMarks>,
@@ -95,7 +94,7 @@ impl Tables {
             table: Table::new(),
             applied: states(),
             wanted: states(),
-            dirty: BTreeMap::new(),
+            dirty: SortedMap::new(),
             facts: facts(lvs),
             before: None,
             marks: None,
@@ -197,8 +196,9 @@ impl Tables {
             return;
         };
         *slot = weight;
-        let dirty = self.dirty.entry(number(vs));
-        let dirty = dirty.or_insert_with(|| Dirty::Some(Vec::new()));
+        let dirty = self
+            .dirty
+            .or_insert_with(number(vs), || Dirty::Some(Vec::new()));
         if let Dirty::Some(places) = dirty {
             places.push(at);
             let few = state.live.real_servers.len() / MANY;
@@ -276,7 +276,7 @@ impl Tables {
         let (Some(applied), Some(wanted)) = (self.applied.get_mut(at), self.wanted.get(at)) else {
             return;
         };
-        places.sort_unstable();
+        sort_by(&mut places, u32::cmp);
         places.dedup();
         // Without the service its real servers are not there, whatever they are wanted to be.
         let keys = Some(keys(server, group, mark)).filter(|_| applied.present);

@@ -2,10 +2,11 @@
 //!
 //! Several virtual servers can stand for the same service (groups): it goes with its last user, and so do its real servers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use net_types::{SortedMap, SortedSet, sort_by};
 use netlink_wire::Batch;
 use netlink_wire::ipvs::{Destination, Ipvs as Requests, Service, ServiceKey};
 
@@ -92,12 +93,14 @@ impl Held {
         if new.is_empty() {
             return;
         }
-        new.sort_by_key(|held| held.destination.address);
+        let by_address = |a: &HeldDestination, b: &HeldDestination| {
+            a.destination.address.cmp(&b.destination.address)
+        };
+        sort_by(&mut new, by_address);
         new.dedup_by_key(|held| held.destination.address);
         self.destinations.append(&mut new);
         // Two ordered runs: it merges them.
-        self.destinations
-            .sort_by_key(|held| held.destination.address);
+        sort_by(&mut self.destinations, by_address);
     }
 
     /// A real server as it is to be; `new`: for a virtual server that did not have it.
@@ -160,11 +163,11 @@ impl Table {
         if before == after {
             return changes;
         }
-        let old: BTreeMap<ServiceKey, &Entry> = before.iter().map(|e| (e.service.key, e)).collect();
-        let mut kept = BTreeSet::new();
+        let old: SortedMap<ServiceKey, &Entry> =
+            before.iter().map(|e| (e.service.key, e)).collect();
+        let kept: SortedSet<ServiceKey> = after.iter().map(|e| e.service.key).collect();
         for entry in after {
             let was = old.get(&entry.service.key).copied();
-            kept.insert(entry.service.key);
             self.enter(entry, was, &mut changes);
         }
         for entry in before {

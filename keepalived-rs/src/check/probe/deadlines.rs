@@ -1,13 +1,11 @@
 //! When which run is out of time.
 
-use std::collections::BTreeSet;
-
 use checker_proto::CheckerId;
-use net_types::Instant;
+use net_types::{Instant, SortedSet};
 
 /// At most one deadline for each run, the nearest first.
 #[derive(Debug, Default)]
-pub(super) struct Deadlines(BTreeSet<(u64, CheckerId)>);
+pub(super) struct Deadlines(SortedSet<(u64, CheckerId)>);
 
 impl Deadlines {
     /// The deadline of a run, in place of the one it had.

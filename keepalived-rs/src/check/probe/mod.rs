@@ -30,7 +30,6 @@ mod tests;
 pub(crate) mod tls;
 mod udp;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -43,7 +42,7 @@ use daemon_rt::script::{Overdue, Scripts};
 use linux_io::epoll::{ReadSet, Wait};
 use linux_io::process::Pid;
 use linux_io::signal::Signal;
-use net_types::{Duration, Family, Instant};
+use net_types::{Duration, Family, Instant, SortedMap};
 
 use connect::{Connected, connected, refused};
 use deadlines::Deadlines;
@@ -171,7 +170,7 @@ struct Kept {
     /// `PING_CHECK`: the socket of a server that answers.
     ping: Option<ping::Run>,
     /// By url: how the lengths of its page differed, and what TLS last reported.
-    urls: BTreeMap<usize, (Option<i64>, u64)>,
+    urls: SortedMap<usize, (Option<i64>, u64)>,
 }
 
 /// All checks that are under way.
@@ -181,10 +180,10 @@ pub struct Probes {
     tls_problem: Vec<String>,
     patterns: regex::Patterns,
     ping_range: PingRange,
-    running: BTreeMap<CheckerId, Running>,
+    running: SortedMap<CheckerId, Box<Running>>,
     scripts: Scripts<CheckerId>,
     deadlines: Deadlines,
-    kept: BTreeMap<CheckerId, Kept>,
+    kept: SortedMap<CheckerId, Box<Kept>>,
     /// Ended, not yet told.
     ended: Vec<(CheckerId, Verdict)>,
     /// When the first of them did.
@@ -213,10 +212,10 @@ impl Probes {
             tls_problem,
             patterns: regex::Patterns::default(),
             ping_range: PingRange::default(),
-            running: BTreeMap::new(),
+            running: SortedMap::new(),
             scripts: Scripts::default(),
             deadlines: Deadlines::default(),
-            kept: BTreeMap::new(),
+            kept: SortedMap::new(),
             ended: Vec::new(),
             ended_at: Instant::from_micros(0),
             notices: Vec::new(),
@@ -253,7 +252,7 @@ impl Probes {
                     return;
                 }
                 self.deadlines.set(id, None, deadline);
-                self.running.insert(id, running);
+                self.running.insert(id, Box::new(running));
             }
             Ok(None) => {}
         }
@@ -416,13 +415,13 @@ impl Probes {
                     if differ.is_none() && !self.kept.contains_key(&id) {
                         continue;
                     }
-                    let kept = self.kept.entry(id).or_default();
-                    let before = mem::replace(&mut kept.urls.entry(*url).or_default().0, differ);
+                    let kept = self.kept.or_default(id);
+                    let before = mem::replace(&mut kept.urls.or_default(*url).0, differ);
                     differ.is_some() && before != differ
                 }
                 Notice::Tls(url, error) => {
-                    let kept = self.kept.entry(id).or_default();
-                    let last = &mut kept.urls.entry(*url).or_default().1;
+                    let kept = self.kept.or_default(id);
+                    let last = &mut kept.urls.or_default(*url).1;
                     mem::replace(last, error.code) != error.code
                 }
                 _ => true,
@@ -457,7 +456,7 @@ impl Probes {
                 let _ = self.set.remove(&running.run.fd());
                 if let (Some(ended), Verdict::Up(_)) = (self.running.remove(&id), verdict) {
                     if let Run::Ping(ping) = ended.run {
-                        self.kept.entry(id).or_default().ping = Some(ping);
+                        self.kept.or_default(id).ping = Some(ping);
                     }
                 }
                 self.ended.push((id, verdict));

@@ -345,7 +345,7 @@ fn lab_ping() {
             assert_eq!(finish(&mut probes, 1), [(ID, up)]);
         }
         assert_eq!(probes.notices(), []);
-        assert!(probes.kept[&ID].ping.is_some());
+        assert!(probes.kept.get(&ID).is_some_and(|kept| kept.ping.is_some()));
     }
 }
 

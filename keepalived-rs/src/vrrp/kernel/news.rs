@@ -1,12 +1,11 @@
 //! What the kernel tells: links, addresses, and whose object somebody removed.
 
-use std::collections::BTreeSet;
 use std::io;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::route_sock::News;
-use net_types::Family;
+use net_types::{Family, SortedSet};
 use netlink_wire::address::RTM_GETADDR;
 use netlink_wire::route::RTM_GETROUTE;
 use netlink_wire::rule::RTM_GETRULE;
@@ -245,7 +244,7 @@ impl Kernel {
         self.read_interfaces()?;
         self.interfaces
             .take_changes(|id, facts| events.push(KernelEvent::Link(id, facts)));
-        let mut seen = BTreeSet::new();
+        let mut seen = Vec::new();
         let (routes, rules) = self.objects.kinds();
         let tables = [
             (RTM_GETADDR, true),
@@ -271,6 +270,7 @@ impl Kernel {
                 seen.extend(self.find_set(same));
             }
         }
+        let seen: SortedSet<Object> = seen.into_iter().collect();
         let lost: Vec<Object> = self
             .set
             .keys()

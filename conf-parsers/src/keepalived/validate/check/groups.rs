@@ -1,8 +1,6 @@
 //! Virtual servers that stand for a group: the group must exist and fit.
 
-use std::collections::BTreeMap;
-
-use net_types::Family;
+use net_types::{Family, SortedMap};
 
 use crate::keepalived::engine::Ctx;
 use crate::keepalived::model::lvs::{Service, VirtualServer, VirtualServerGroup};
@@ -11,7 +9,7 @@ use crate::keepalived::model::lvs::{Service, VirtualServer, VirtualServerGroup};
 /// the servers of each group.
 pub(super) fn link(
     ctx: &mut Ctx<'_>,
-    groups: &BTreeMap<&str, &VirtualServerGroup>,
+    groups: &SortedMap<&str, &VirtualServerGroup>,
     servers: &mut Vec<VirtualServer>,
 ) {
     servers.retain_mut(|vs| {
@@ -28,11 +26,11 @@ pub(super) fn link(
             }
         }
     });
-    let mut next: BTreeMap<&str, u16> = BTreeMap::new();
+    let mut next: SortedMap<&str, u16> = SortedMap::new();
     for vs in servers.iter_mut() {
         if let Service::Group { name, member } = &mut vs.service {
-            if let Some((name, _)) = groups.get_key_value(&*name.value) {
-                let next = next.entry(name).or_default();
+            if let Some(group) = groups.get(&*name.value) {
+                let next = next.or_default(&group.name.value);
                 *member = *next;
                 *next = next.wrapping_add(1);
             }

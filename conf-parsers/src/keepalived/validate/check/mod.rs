@@ -6,7 +6,7 @@ mod groups;
 mod ports;
 mod scripts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use net_types::{SortedMap, sort_by};
 
 use crate::diag::Class;
 use crate::keepalived::engine::{Ctx, Flow};
@@ -39,12 +39,23 @@ pub fn after(ctx: &mut Ctx<'_>) -> Flow {
 }
 
 /// The groups by name; the first counts.
-fn by_name(groups: &[VirtualServerGroup]) -> BTreeMap<&str, &VirtualServerGroup> {
-    let mut found = BTreeMap::new();
-    for group in groups {
-        found.entry(&*group.name.value).or_insert(group);
+fn by_name(groups: &[VirtualServerGroup]) -> SortedMap<&str, &VirtualServerGroup> {
+    let backwards = groups.iter().rev();
+    backwards.map(|group| (&*group.name.value, group)).collect()
+}
+
+/// For each real server, whether one before it has its address.
+fn repeated(servers: &[RealServer]) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..servers.len()).collect();
+    let address = |at: &usize| servers.get(*at).map(|rs| rs.addr);
+    sort_by(&mut order, |a, b| address(a).cmp(&address(b)));
+    let mut out = vec![false; servers.len()];
+    for (before, at) in order.iter().zip(order.iter().skip(1)) {
+        if let Some(out) = out.get_mut(*at) {
+            *out = address(before) == address(at);
+        }
     }
-    found
+    out
 }
 
 fn complain(ctx: &mut Ctx<'_>, text: String) {
@@ -140,10 +151,13 @@ fn zero_port(ctx: &mut Ctx<'_>, vs: &mut VirtualServer) {
 /// Real servers, sorry server, quorum.
 fn servers(ctx: &mut Ctx<'_>, vs: &mut VirtualServer) {
     let mut kept: Vec<RealServer> = Vec::with_capacity(vs.real_servers.len());
-    let mut addresses = BTreeSet::new();
+    let repeated = repeated(&vs.real_servers);
     let mut weight_sum: u32 = 0;
-    for mut rs in std::mem::take(&mut vs.real_servers) {
-        if !addresses.insert(rs.addr) {
+    for (mut rs, repeated) in std::mem::take(&mut vs.real_servers)
+        .into_iter()
+        .zip(repeated)
+    {
+        if repeated {
             complain(
                 ctx,
                 format!(
