@@ -1,6 +1,6 @@
 //! A short wait for some descriptors only, past the runtime.
 //!
-//! The runtime's own wait ends whenever anything happens at any registered descriptor. Who wants to leave one of them alone
+//! The loop's own wait ([`crate::watch`]) ends whenever anything happens at any registered descriptor. Who wants to leave one of them alone
 //! for a moment, so that more gathers there, waits here for all the others.
 
 use std::io;
