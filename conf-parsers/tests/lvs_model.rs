@@ -204,3 +204,37 @@ fn a_script_that_must_not_run_takes_its_checker_along() {
     assert_eq!((*timeout, *dynamic), (3_000_000, true));
     assert_eq!(only.times.retry, Some(0));
 }
+
+/// Packets to a mark have no port and direct routing keeps theirs; checks go to the port that was written.
+#[test]
+fn checks_go_to_the_port_that_was_written() {
+    let block = |name: &str, kind: &str, port: &str, check: &str| {
+        format!(
+            "virtual_server {name} {{\n lb_kind {kind}\n protocol TCP\n real_server 10.9.0.1 {port} {{\n {check}\n }}\n}}\n"
+        )
+    };
+    let tcp = "TCP_CHECK {\n }";
+    let text = [
+        block("fwmark 3", "DR", "8080", tcp),
+        block("10.9.0.100 80", "TUN", "8080", tcp),
+        block("10.9.0.101 80", "NAT", "8080", tcp),
+        block(
+            "10.9.0.102 80",
+            "DR",
+            "8080",
+            "TCP_CHECK {\n connect_port 9\n }",
+        ),
+        block("10.9.0.103 80", "DR", "80", tcp),
+    ];
+    let servers = parsed(&text.concat(), Part::Checker).lvs.virtual_servers;
+    let ports = servers.iter().map(|vs| {
+        let rs = &vs.real_servers[0];
+        let connection = rs.checkers[0].connection.as_ref().unwrap();
+        (rs.addr.port(), connection.target(rs.addr).port())
+    });
+    let ports: Vec<_> = ports.collect();
+    assert_eq!(
+        ports,
+        [(0, 8080), (80, 8080), (8080, 8080), (80, 9), (80, 80)]
+    );
+}

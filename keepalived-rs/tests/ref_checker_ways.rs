@@ -19,7 +19,7 @@ use testkit::{need, uml};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Last bytes of the servers that come, go and come again; the others stay away.
-const CHANGING: [u8; 6] = [1, 2, 3, 5, 6, 7];
+const CHANGING: [u8; 8] = [1, 2, 3, 5, 6, 7, 8, 9];
 
 /// The last byte of a real server's address, words of its virtual server, its check.
 fn servers() -> Vec<(u8, &'static str, &'static str)> {
@@ -41,6 +41,9 @@ fn servers() -> Vec<(u8, &'static str, &'static str)> {
             "TCP_CHECK {\n connect_ip 10.46.0.2\n connect_port 7000\n bind_if d0\n",
         ),
         (7, "", "BFD_CHECK {\n name B\n"),
+        // A mark has no port, and direct routing can not change one; the checks go to those that are written.
+        (8, "lb_kind DR\n", "TCP_CHECK {\n"),
+        (9, "lb_kind DR\n", "TCP_CHECK {\n"),
     ]
 }
 
@@ -54,9 +57,13 @@ fn configuration() -> String {
         } else {
             ""
         };
+        let name = match at {
+            8 => "fwmark 8".to_owned(),
+            _ => format!("10.99.0.{at} 80"),
+        };
         let _ = write!(
             text,
-            "virtual_server 10.99.0.{at} 80 {{\n {words} delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n\
+            "virtual_server {name} {{\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n {words}\
              real_server 127.0.1.{at} 7000 {{\n weight 1\n {check}{more} }}\n }}\n}}\n"
         );
     }
@@ -97,6 +104,8 @@ impl Life<'_> {
             open(&self.node, [127, 0, 1, 3], 7000),
             open(&self.node, [127, 0, 1, 4], 7000),
             open(&self.node, [127, 0, 1, 5], 7000),
+            open(&self.node, [127, 0, 1, 8], 7000),
+            open(&self.node, [127, 0, 1, 9], 7000),
             open(&self.peer, [10, 46, 0, 2], 7000),
         ]
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{complain, is_mark};
 use crate::keepalived::engine::Ctx;
 use crate::keepalived::model::lvs::{
-    ForwardingMethod, GroupEntry, Trio, VirtualServer, VirtualServerGroup,
+    ForwardingMethod, GroupEntry, RealServer, Trio, VirtualServer, VirtualServerGroup,
 };
 
 /// Checks the ports of all servers; those of a single address or mark are corrected.
@@ -74,6 +74,17 @@ fn grouped(ctx: &mut Ctx<'_>, vs: &VirtualServer, group: &VirtualServerGroup) {
     }
 }
 
+/// Another port for packets that are passed on. Checks go where they were meant to: to the port that was written.
+fn set_port(rs: &mut RealServer, port: u16) {
+    let written = rs.addr.port();
+    if written != 0 {
+        for connection in rs.checkers.iter_mut().filter_map(|c| c.connection.as_mut()) {
+            connection.port.get_or_insert(written);
+        }
+    }
+    rs.addr.set_port(port);
+}
+
 fn single(ctx: &mut Ctx<'_>, vs: &mut VirtualServer) {
     let mark = is_mark(vs);
     let port = vs.address().map_or(0, |addr| addr.port());
@@ -90,10 +101,10 @@ fn single(ctx: &mut Ctx<'_>, vs: &mut VirtualServer) {
                         "WARNING - fwmark virtual server {vs}, real server {name} has port specified - clearing"
                     ),
                 );
-                rs.addr.set_port(0);
+                set_port(rs, 0);
             }
         } else if own == 0 {
-            rs.addr.set_port(port);
+            set_port(rs, port);
         } else if own != port && !nat {
             complain(
                 ctx,
@@ -101,7 +112,7 @@ fn single(ctx: &mut Ctx<'_>, vs: &mut VirtualServer) {
                     "WARNING - virtual server {vs} and real server {name} ports don't match - resetting"
                 ),
             );
-            rs.addr.set_port(port);
+            set_port(rs, port);
         }
     }
     vs.real_servers = real_servers;
