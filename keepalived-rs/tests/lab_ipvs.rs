@@ -15,7 +15,7 @@ use conf_parsers::keepalived::{ParseOptions, Part, ReadOptions, parse, read};
 use conf_parsers::source::{FakeHost, MemorySource};
 use keepalived_rs::check::wanted::{Live, entries};
 use keepalived_rs::ipvs::{Change, Entry, Ipvs, Table, sync_daemon, sync_id};
-use netlink_wire::ipvs::{ServiceKey, SyncState, Timeouts};
+use netlink_wire::ipvs::{Destination, ServiceKey, SyncState, Timeouts};
 use testkit::uml;
 
 const CONF: &str = include_str!("../testdata/ipvs/all.conf");
@@ -94,6 +94,42 @@ fn uml_the_tables_are_the_originals() {
     }
     assert_eq!(run("ipvsadm -Sn"), "");
     many_services(&mut ipvs, &wanted);
+    a_socket_that_fails(&wanted);
+}
+
+/// Datagrams that the socket is too small for, and refusals that it has no room for: in the end the tables are as they should be.
+fn a_socket_that_fails(wanted: &[Vec<Entry>]) {
+    let servers = |weight| {
+        let mut entry = wanted[0][0].clone();
+        let server = entry.destinations[0];
+        let address = |n: u8| ([10, 83, 0, n], 80).into();
+        entry.destinations = (1..=200)
+            .map(|n| Destination {
+                address: address(n),
+                weight,
+                ..server
+            })
+            .collect();
+        [entry]
+    };
+    let with = |setting: &str, bytes: &str, weight| {
+        let path = format!("/proc/sys/net/core/{setting}");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let mut ipvs = Ipvs::open(None, None).unwrap();
+        std::fs::write(&path, before).unwrap();
+        // Everything is there already but the first time, so every request is refused.
+        assert_eq!(ipvs.apply(&Table::new().change(&[], &servers(weight))), []);
+        let shown = run("ipvsadm -Sn");
+        assert_eq!(
+            shown.matches(&format!("-w {weight}")).count(),
+            200,
+            "{setting}"
+        );
+    };
+    with("wmem_default", "4608", 11);
+    with("rmem_default", "2304", 12);
+    run("ipvsadm -C");
 }
 
 fn meddled_tables_are_put_right(ipvs: &mut Ipvs, table: &mut Table, wanted: &[Vec<Entry>]) {

@@ -10,14 +10,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use netlink_wire::framing::{F_DUMP_INTR, push_dump};
 use netlink_wire::{Batch, Event, Message, Messages, Reply};
 
-use crate::sockopt::{set_int, set_receive_buffer_force};
+use crate::sockopt::{receive_buffer, set_int, set_receive_buffer_force};
 use crate::syscall::{check, check_len, own};
 
 /// Room for the largest datagram that Linux sends in a dump (`NLMSG_GOODSIZE` is at most 32 KiB).
 pub const DATAGRAM_LEN: usize = 32 * 1024;
 
-/// Requests sent before their answers are read: so many acknowledgements surely fit into the default receive buffer.
+/// Requests sent before their answers are read, at most: so many acknowledgements surely fit into the default receive buffer.
 const REQUESTS_AT_ONCE: u32 = 64;
+/// Bytes of a receive buffer that an acknowledgement may take, the kernel's own structures with it.
+const ACKNOWLEDGEMENT_LEN: u32 = 1024;
 /// How long the kernel may take for its answer to a request. It answers before `sendmsg` returns, so this is a last resort.
 const ANSWER_SECONDS: libc::time_t = 5;
 /// How often a dump that changed under the hand is asked for again.
@@ -58,6 +60,8 @@ pub struct Requests {
     fd: OwnedFd,
     port: u32,
     seq: u32,
+    /// Requests sent before their answers are read: each may be refused, and all refusals must find room.
+    at_once: u32,
 }
 
 impl Requests {
@@ -89,7 +93,14 @@ impl Requests {
         // As the original: numbers of different runs differ.
         let since_1970 = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         let seq = (since_1970.as_secs() & u64::from(u32::MAX)) as u32;
-        Ok(Self { fd, port, seq })
+        let room = receive_buffer(&fd)? / ACKNOWLEDGEMENT_LEN;
+        let at_once = room.clamp(1, REQUESTS_AT_ONCE);
+        Ok(Self {
+            fd,
+            port,
+            seq,
+            at_once,
+        })
     }
 
     /// The socket's port: news with this number are echoes of our own requests.
@@ -101,22 +112,23 @@ impl Requests {
     /// request does not stop the others. Returns the sequence number of the first request. The error is one of the socket
     /// itself; then `answers` covers what was answered.
     ///
-    /// The kernel tells refusals, and of each `REQUESTS_AT_ONCE` that the last is done: an answer for each would be a system
-    /// call for each, which is dearer than the address that it is about.
+    /// The kernel tells refusals, and of each 64 (fewer with a small receive buffer) that the last is done: an answer for each
+    /// would be a system call for each, which is dearer than the address that it is about.
     pub fn execute(&mut self, batch: &mut Batch, answers: &mut Vec<i32>) -> io::Result<u32> {
         answers.clear();
         let start = self.seq;
-        batch.acknowledge_every(REQUESTS_AT_ONCE);
+        batch.acknowledge_every(self.at_once);
         batch.renumber(self.seq);
         self.seq = self.seq.wrapping_add(batch.len());
         let mut first = start;
         let mut buffer = [0; 4096];
-        for (bytes, count) in batch.parts(REQUESTS_AT_ONCE) {
+        for (bytes, count) in batch.parts(self.at_once) {
             let known = answers.len();
             let part = usize::try_from(count).unwrap_or(0);
             answers.resize(known.saturating_add(part), 0);
             let place = answers.get_mut(known..).unwrap_or_default();
             if let Err(e) = self.part(bytes, first, place, &mut buffer) {
+                self.discard(&mut buffer);
                 answers.truncate(known);
                 return Err(e);
             }
@@ -151,6 +163,16 @@ impl Requests {
                 if last {
                     return Ok(());
                 }
+            }
+        }
+    }
+
+    /// Forgets the answers that wait: after a failure nobody reads them, and they would take the room of the next.
+    fn discard(&self, buffer: &mut [u8]) {
+        for _ in 0..REQUESTS_AT_ONCE.saturating_mul(2) {
+            let more = receive(&self.fd, buffer, libc::MSG_DONTWAIT);
+            if more.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
+                return;
             }
         }
     }

@@ -7,6 +7,23 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::syscall::check;
 
+/// Size of the receive buffer in bytes, as the kernel counts it.
+pub(crate) fn receive_buffer(socket: &impl AsFd) -> io::Result<u32> {
+    let mut bytes: libc::c_int = 0;
+    let mut len = mem::size_of_val(&bytes) as libc::socklen_t;
+    // SAFETY: the value is an int and given with its size; both live across the call.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUF,
+            (&raw mut bytes).cast(),
+            &raw mut len,
+        )
+    })?;
+    Ok(u32::try_from(bytes).unwrap_or(0))
+}
+
 /// `SO_RCVBUFFORCE`: a receive buffer beyond the system's limit (needs CAP_NET_ADMIN). The kernel doubles `bytes`.
 pub(crate) fn set_receive_buffer_force(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
     set(socket, libc::SO_RCVBUFFORCE, size(bytes))

@@ -19,6 +19,7 @@ mod text;
 mod tests;
 
 use std::io;
+use std::slice;
 
 use daemon_rt::log;
 use daemon_rt::log::Priority;
@@ -106,28 +107,42 @@ impl Ipvs {
         failed
     }
 
-    /// Sends changes, and sends them once more when the socket fails on the way: nobody knows then how many were carried out, and
-    /// what is there already is only said to be so.
+    /// Sends changes, and sends them once more, one by one, when the socket fails on the way: nobody knows then how many were
+    /// carried out, and what is there already is only said to be so. Places and error numbers of the refused ones.
     fn send(&mut self, changes: &[Change]) -> Vec<(usize, i32)> {
         let mut refused = Vec::new();
-        for attempt in ["sent again", "the tables may lack some until a restart"] {
-            let mut batch = Batch::new();
-            for change in changes {
-                change.push(self.requests, &mut batch);
-            }
-            let Err(e) = self.genl.execute(&mut batch, &mut refused) else {
-                break;
-            };
-            let (text, count) = (crate::text::errno::sentence(&e), changes.len());
+        let Err(e) = self.send_once(changes, &mut refused) else {
+            let place = |(place, errno)| Some((usize::try_from(place).ok()?, errno));
+            return refused.into_iter().filter_map(place).collect();
+        };
+        let say = |e: &io::Error, count: usize, what: &str| {
+            let text = crate::text::errno::sentence(e);
             log!(
                 Priority::Info,
-                "IPVS: netlink error: {text} - {count} changes: {attempt}"
+                "IPVS: netlink error: {text} - {count} changes: {what}"
             );
+        };
+        say(&e, changes.len(), "sent again");
+        let mut places = Vec::new();
+        let (mut lost, mut last) = (0, e);
+        for (place, change) in changes.iter().enumerate() {
+            match self.send_once(slice::from_ref(change), &mut refused) {
+                Ok(()) => places.extend(refused.first().map(|(_, errno)| (place, *errno))),
+                Err(e) => (lost, last) = (lost + 1, e),
+            }
         }
-        refused
-            .into_iter()
-            .filter_map(|(place, errno)| Some((usize::try_from(place).ok()?, errno)))
-            .collect()
+        if lost > 0 {
+            say(&last, lost, "the tables may lack some until a restart");
+        }
+        places
+    }
+
+    fn send_once(&mut self, changes: &[Change], refused: &mut Vec<(u32, i32)>) -> io::Result<()> {
+        let mut batch = Batch::new();
+        for change in changes {
+            change.push(self.requests, &mut batch);
+        }
+        self.genl.execute(&mut batch, refused)
     }
 
     /// After a refusal: whether things are as they should be now.
