@@ -71,6 +71,7 @@ impl Engine {
                 live_weight: 0,
                 // Only a quorum of 0 is there from the start.
                 quorum_up: written.quorum.saturating_add(written.hysteresis) == 0,
+                told_lost: false,
                 sorry: written.sorry.map(|s| SorryServer {
                     inhibit: s.inhibit,
                     duplicates: s.duplicates,

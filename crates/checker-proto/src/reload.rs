@@ -111,7 +111,9 @@ impl Engine {
             return false;
         };
         service.alive = was.alive;
-        service.quorum_up = was.quorum_up;
+        // What was lost by taking real servers away is judged again, with those that the new configuration has.
+        service.quorum_up = was.quorum_up || was.told_lost;
+        service.told_lost = was.told_lost;
         service.reloaded = true;
         if let (Some(addresses), Some(count)) = (&mut service.addresses, was.addresses) {
             *addresses = count;

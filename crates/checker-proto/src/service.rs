@@ -91,6 +91,8 @@ pub struct Service {
     pub live_weight: i64,
     /// There is a quorum.
     pub quorum_up: bool,
+    /// A reload has taken real servers away, and it was told that there is no quorum without them.
+    pub(crate) told_lost: bool,
     /// The sorry server.
     pub sorry: Option<SorryServer>,
     /// It was there before the last reload.
@@ -270,6 +272,7 @@ impl Pool {
             quiet: false,
             in_service,
         };
+        let told_lost = core::mem::take(&mut service.told_lost);
         let sorry = service.sorry;
         let waits = sorry.is_some_and(|s| !s.alive);
         if !was_up && weight >= threshold {
@@ -292,6 +295,9 @@ impl Pool {
                 self.set_sorry_alive(vs, true);
             }
             self.outputs.push_back(Output::Quorum(state(false)));
+        } else if told_lost {
+            // New real servers, or a smaller quorum: the original leaves everybody in the belief that it is lost.
+            self.outputs.push_back(Output::Quorum(state(true)));
         }
     }
 
@@ -475,6 +481,7 @@ impl Pool {
         };
         let threshold = i64::from(service.quorum) - i64::from(service.hysteresis);
         if stopping || service.quorum_up && (weight == 0 || weight < threshold) {
+            service.told_lost = service.quorum_up;
             service.quorum_up = false;
             let quiet = stopping && !service.omega;
             self.outputs.push_back(Output::Quorum(Quorum {

@@ -380,6 +380,47 @@ fn a_reload_keeps_what_is_the_same() {
     assert_eq!(told.feed(late), Vec::<String>::new());
 }
 
+/// Who hears that the quorum went with the real servers hears, too, that it is there with the new ones; a loss that stays is
+/// said, with the threshold of a quorum that is there.
+#[test]
+fn a_quorum_over_a_reload_that_exchanges_real_servers() {
+    let plain = || real(&[checker(Kind::Plain, 0)]);
+    let play = |next: Vec<RealServer>, hysteresis| {
+        let mut config = service(vec![plain(), plain()]);
+        config.virtual_servers[0].quorum = 2;
+        let (mut told, _) = Told::new(&config);
+        let mut next = service(next);
+        next.virtual_servers[0].quorum = 2;
+        next.virtual_servers[0].hysteresis = hysteresis;
+        next.virtual_servers[0].before = Some(VsId(0));
+        let mut thresholds = Vec::new();
+        told.engine
+            .handle(told.now, Input::Reconfigure(next.into()));
+        while let Some(output) = told.engine.poll_output() {
+            match output {
+                Output::Notice(Notice::Gained(q) | Notice::Lost(q)) => {
+                    thresholds.push(format!("says {} {} {}", q.up, q.threshold, q.weight));
+                }
+                Output::Quorum(q) => thresholds.push(format!("tells {}", q.up)),
+                _ => {}
+            }
+        }
+        (thresholds, told.engine.service(VsId(0)).unwrap().quorum_up)
+    };
+    let (said, up) = play(vec![plain(), plain()], 0);
+    assert_eq!(
+        (&said[..], up),
+        (&["tells false", "tells true"].map(String::from)[..], true)
+    );
+    let alpha = real(&[Checker {
+        alpha: true,
+        ..checker(Kind::Plain, 0)
+    }]);
+    let (said, up) = play(vec![alpha], 1);
+    assert_eq!(said, ["tells false", "says false 1 0", "tells false"]);
+    assert!(!up);
+}
+
 /// What must hold whatever happens: in the table is who is alive, or the sorry server alone.
 fn check_invariants(engine: &Engine, config: &Config, table: &[Option<u32>], sorry: Option<u32>) {
     let service = engine.service(VsId(0)).unwrap();

@@ -3,7 +3,9 @@
 use checker_proto::verdict::{Failure, ScriptFailure, Verdict};
 use checker_proto::{Notice, Quorum};
 use conf_parsers::keepalived::model::check::{CheckKind, Checker};
-use conf_parsers::keepalived::model::lvs::{RealServer, SorryServer, Trio, VirtualServer};
+use conf_parsers::keepalived::model::lvs::{
+    GroupEntry, RealServer, SorryServer, Trio, VirtualServer,
+};
 use daemon_rt::log::Priority;
 
 use super::probe::{self, Names};
@@ -217,6 +219,26 @@ fn of_checker(
         }
         _ => return None,
     })
+}
+
+/// An entry of a virtual server's group that a reload brought, or took away.
+pub fn group_entry(entry: &GroupEntry, vs: &VirtualServer, new: bool) -> String {
+    let name = match *entry {
+        GroupEntry::Fwmark { mark, .. } if new => format!("FWM {mark}"),
+        GroupEntry::Fwmark { mark, .. } => mark.to_string(),
+        GroupEntry::Addresses { first, last } if first.ip() == last.ip() => {
+            Trio(first, vs.protocol).to_string()
+        }
+        GroupEntry::Addresses { first, last } => {
+            format!("{}-{}", Trio(first, vs.protocol), last.ip())
+        }
+    };
+    let group = vs.group_name().unwrap_or_default();
+    if new {
+        format!("VS [{name}] added into group {group}")
+    } else {
+        format!("VS [{name}] in group {group} no longer exists")
+    }
 }
 
 const fn retries(n: u32) -> &'static str {

@@ -1,8 +1,9 @@
 //! A new configuration at SIGHUP: what is unchanged keeps its state and its place in the kernel's tables.
 
-use checker_proto::Input;
+use checker_proto::{Config, Input};
 
 use conf_parsers::keepalived::model::Model;
+use conf_parsers::keepalived::model::lvs::{GroupEntry, LvsModel, VirtualServer};
 use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::signal::Signal;
@@ -18,6 +19,7 @@ use crate::check::probe::Probes;
 use crate::child::Kind;
 use crate::child::life::{self, EXIT_FATAL};
 use crate::process;
+use crate::text;
 use crate::text::errno::sentence;
 
 impl Child<'_> {
@@ -72,11 +74,18 @@ impl Child<'_> {
         let config = lower(&model, values(&self.files), before, |vs| {
             self.addresses.count(vs)
         });
+        let (gone, new) = group_changes(&self.model.lvs, &model, &config);
+        for line in gone {
+            log!(Priority::Info, "{line}");
+        }
         let now = monotonic_now();
         self.engine
             .handle(now, Input::Reconfigure(Box::new(config.clone())));
         self.next = Some(Box::new((model, config)));
         self.drain(now);
+        for line in new {
+            log!(Priority::Info, "{line}");
+        }
         self.context.config_read();
         self.say_bfd();
         self.dump_configuration();
@@ -97,4 +106,48 @@ impl Child<'_> {
             ),
         }
     }
+}
+
+/// What is said of entries that have left the groups of virtual servers that stay, and of those that have come.
+fn group_changes(before: &LvsModel, model: &Model, config: &Config) -> (Vec<String>, Vec<String>) {
+    let (mut gone, mut new) = (Vec::new(), Vec::new());
+    for (vs, core) in model
+        .lvs
+        .virtual_servers
+        .iter()
+        .zip(&config.virtual_servers)
+    {
+        let old = core.before.and_then(|id| usize::try_from(id.0).ok());
+        let Some(was) = old.and_then(|n| before.virtual_servers.get(n)) else {
+            continue;
+        };
+        let (then, now) = (entries(before, was), entries(&model.lvs, vs));
+        let left = then.iter().filter(|e| !contains(&now, e));
+        gone.extend(left.map(|e| text::check::group_entry(e, was, false)));
+        // One mark stands for them all, with `nftables_ipvs`.
+        if model.global.nftables_ipvs.is_none() {
+            let came = now.iter().filter(|e| !contains(&then, e));
+            new.extend(came.map(|e| text::check::group_entry(e, vs, true)));
+        }
+    }
+    (gone, new)
+}
+
+/// The entries of the group of a virtual server, addresses first.
+fn entries(lvs: &LvsModel, vs: &VirtualServer) -> Vec<GroupEntry> {
+    let Some(name) = vs.group_name() else {
+        return Vec::new();
+    };
+    let group = lvs.groups.iter().find(|g| **g.name == *name);
+    let mut entries = group.map_or_else(Vec::new, |g| g.entries.clone());
+    entries.sort_by_key(|e| matches!(e, GroupEntry::Fwmark { .. }));
+    entries
+}
+
+/// Whether it is among them; marks of other families are the same.
+fn contains(entries: &[GroupEntry], entry: &GroupEntry) -> bool {
+    entries.iter().any(|other| match (other, entry) {
+        (GroupEntry::Fwmark { mark: a, .. }, GroupEntry::Fwmark { mark: b, .. }) => a == b,
+        _ => other == entry,
+    })
 }
