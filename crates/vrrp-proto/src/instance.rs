@@ -11,6 +11,7 @@ use crate::auth::ah::Counter;
 use crate::auth::trailer::Marks;
 use crate::config::{Instance, Version};
 use crate::notice::Check;
+use crate::output::NotifyState;
 use crate::reasons::Reasons;
 use crate::stats::Stats;
 use crate::status::State;
@@ -63,8 +64,10 @@ pub(crate) struct Live {
     pub(crate) logged: u32,
     pub(crate) rogue: Rogue,
     pub(crate) rogue_interval: Duration,
-    /// The first notification went out.
+    /// The first notification since the start or a reload went out.
     pub(crate) notified: bool,
+    /// The last state that was notified.
+    pub(crate) told: Option<NotifyState>,
     /// Has a reason to be in FAULT of its own; follows from the facts, kept to see it change.
     pub(crate) faulty: bool,
     /// Waits for the first result of a script with weight 0.
@@ -109,6 +112,7 @@ impl Live {
             rogue: Rogue::None,
             rogue_interval: Duration::ZERO,
             notified: false,
+            told: None,
             faulty: false,
             pending: false,
             reload_master: false,

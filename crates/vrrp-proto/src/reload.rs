@@ -200,7 +200,7 @@ impl Router {
                     marks.keep_senders(destination);
                 }
             }
-            live.notified = old.notified;
+            live.told = old.told;
             live.last_transition = old.last_transition;
             live.last_advert = old.last_advert;
             live.master = old.master;

@@ -478,10 +478,12 @@ impl Router {
             .map(|g| self.groups[g.index()].state);
         let live = &mut self.live[id.index()];
         let same = group_state.is_some_and(|g| g.notify() == state && g == live.state);
-        if live.notified && same {
+        // After a reload the group does not speak for its members at first; but nobody is told the same twice.
+        if same && (live.notified || live.told == Some(state)) {
             return;
         }
         live.notified = true;
+        live.told = Some(state);
         let priority = live.effective;
         self.queue.push_back(Output::Notify(Notify::Instance {
             id,

@@ -149,3 +149,25 @@ fn an_interface_that_goes_and_comes_back() {
     host.tell(Input::Link(IfId(0), new));
     assert_eq!(host.state(0), State::Backup);
 }
+
+/// As with 2.3.3, the first news of each member after a reload is told whatever the group does.
+#[test]
+fn members_that_a_reload_frees_from_fault_say_so() {
+    let (mut host, _) = Host::new(group_config());
+    host.run_to(at(1_000_000 + 3_700_000));
+    let gone = LinkFacts {
+        index: IfIndex::new(3),
+        ..down()
+    };
+    host.tell(Input::Link(IfId(1), gone));
+    assert_eq!((host.state(0), host.state(1)), (State::Fault, State::Fault));
+    let out = host.tell(Input::Reconfigure(Box::new(group_config())));
+    let seen = shape(&out);
+    for told in [
+        "group 0 BACKUP",
+        "notify 0 BACKUP 100",
+        "notify 1 BACKUP 100",
+    ] {
+        assert!(seen.iter().any(|s| s == told), "{told}: {seen:?}");
+    }
+}
