@@ -56,8 +56,6 @@ pub enum Notice {
     },
     /// `IPv4 VRRP packet with AH too short - n bytes`
     AhTooShort(usize),
-    /// `Delaying startup for x seconds`
-    StartupDelay(Duration),
     /// `Delaying startup for a further x seconds`
     StartupDelayFurther(Duration),
     /// `Reduced delayed start passed`

@@ -24,7 +24,6 @@ impl Router {
         if !delay.is_zero() {
             self.startup_until = Some(now + delay);
             self.timers.set(Timer::Startup, now + delay);
-            self.say(Notice::StartupDelay(delay));
         }
         self.initial_facts(now, None);
         self.open_announcers();

@@ -23,13 +23,11 @@ pub fn priority_changed(name: &str, old: u8, new: u8) {
     log(Priority::Info, format_args!("{changed}"));
 }
 
-/// Logs that nothing is done for so long.
-pub fn startup_delay(delay: Duration) {
-    log(Priority::Info, format_args!("{}", StartupDelay(delay)));
-}
-
-/// How long.
-struct StartupDelay(Duration);
+/// That nothing is done for so long: said before the addresses, of which the core knows nothing.
+pub struct StartupDelay(
+    /// How long.
+    pub Duration,
+);
 
 impl Display for StartupDelay {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -157,7 +155,6 @@ impl Display for Line<'_> {
             Notice::AhTooShort(length) => {
                 write!(f, "IPv4 VRRP packet with AH too short - {length} bytes")
             }
-            Notice::StartupDelay(delay) => StartupDelay(*delay).fmt(f),
             Notice::StartupDelayFurther(delay) => {
                 write!(
                     f,

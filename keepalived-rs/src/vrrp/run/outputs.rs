@@ -313,8 +313,6 @@ impl Child<'_> {
                     log!(Priority::Info, "{}", self.kernel.gone_line(owner, *object));
                 }
             }
-            // It was said before the addresses.
-            Notice::StartupDelay(_) => {}
             _ => text::log::notice(&self.router, notice, self.detail),
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn prepare(
     }
     let delay = config.global.startup_delay;
     if !reload && !delay.is_zero() {
-        text::log::startup_delay(delay);
+        log!(Priority::Info, "{}", text::log::StartupDelay(delay));
     }
     if context.options.log_detail > 0 {
         say_addresses(&config, &kernel.interfaces);
