@@ -357,13 +357,13 @@ impl Engine {
             let id = CheckerId(u32::try_from(n).unwrap_or(u32::MAX));
             let kind = self.pool.checkers.get(n).map(|c| c.written.kind);
             if matches!(kind, Some(Kind::File { file: f, .. }) if f == file) {
-                self.file_checker(id, value);
+                self.file_checker(id, value, true);
             }
         }
     }
 
-    /// The number in the file of a checker has changed.
-    pub(crate) fn file_checker(&mut self, id: CheckerId, value: i64) {
+    /// The number in the file of a checker has changed. `at_once`: not at a reload, which weighs everything in the end.
+    pub(crate) fn file_checker(&mut self, id: CheckerId, value: i64, at_once: bool) {
         let Some(checker) = self.pool.checkers.get(at(id.0)) else {
             return;
         };
@@ -393,7 +393,7 @@ impl Engine {
             self.pool.weigh_checker(id, now, false);
             self.pool.turn(id, true);
         } else {
-            self.pool.weigh_checker(id, now, true);
+            self.pool.weigh_checker(id, now, at_once);
         }
     }
 

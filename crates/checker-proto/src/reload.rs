@@ -211,7 +211,7 @@ impl Engine {
             let value = self.files.get(at(file)).copied().unwrap_or(0);
             // As at the start, a new checker learns nothing from a file without a number.
             if value != 0 || checker.written.before.is_some() {
-                self.file_checker(id, value);
+                self.file_checker(id, value, false);
             }
         }
     }

@@ -341,6 +341,33 @@ fn files_set_weights_and_fail() {
     );
 }
 
+/// The factor of a file changes: one change of the weight, from what it was to what it is in the end.
+#[test]
+fn a_reload_weighs_once() {
+    let config = |weight, again: bool| {
+        let kind = Kind::File {
+            file: 0,
+            weight,
+            reverse: false,
+        };
+        let mut config = service(vec![RealServer {
+            weight: 40,
+            before: again.then_some(RsId(0)),
+            ..real(&[Checker {
+                before: again.then_some(CheckerId(0)),
+                ..checker(kind, 0)
+            }])
+        }]);
+        config.virtual_servers[0].before = again.then_some(VsId(0));
+        config.files = vec![7];
+        config
+    };
+    let (mut told, _) = Told::new(&config(3, false));
+    assert_eq!(told.engine.real(RsId(0)).unwrap().effective, 61);
+    let said = told.feed(Input::Reconfigure(config(-1, true).into()));
+    assert_eq!(said, ["--", "weight 61 to 33", "rs 0 weight 33"]);
+}
+
 #[test]
 fn a_reload_keeps_what_is_the_same() {
     let config = service(vec![real(&[checker(Kind::Plain, 0)]); 3]);
