@@ -8,7 +8,7 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use net_types::{IfIndex, SortedMap, SortedSet};
 use netlink_wire::address::F_TENTATIVE;
-use netlink_wire::link::Kind;
+use netlink_wire::link::{Kind, LinkAddr};
 use netlink_wire::{Address, Event, Link};
 use vrrp_proto::config::{IfId, LinkFacts};
 
@@ -44,12 +44,19 @@ pub struct Interfaces {
     polled: SortedMap<Box<str>, bool>,
     /// Numbers of those that have come, or changed their name, since the start.
     come: SortedSet<u32>,
+    /// `-D`: other link-layer addresses are logged.
+    detail: bool,
 }
 
 impl Interfaces {
     /// Nothing is known yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether details are logged.
+    pub fn set_detail(&mut self, detail: bool) {
+        self.detail = detail;
     }
 
     /// Makes these the interfaces of the configuration, in the order of its [`IfId`]s.
@@ -208,6 +215,20 @@ impl Interfaces {
                         "Interface name has changed from {} to {}",
                         entry.link.name,
                         link.name
+                    );
+                }
+                let (old, new) = (entry.link.address, link.address);
+                let watched = || self.watched.iter().any(|w| *w.name == *link.name);
+                if self.detail && old != new && watched() {
+                    let name = &link.name;
+                    let shown = |address: LinkAddr| match address.as_bytes() {
+                        [] => "none".to_owned(),
+                        _ => address.to_string(),
+                    };
+                    let (old, new) = (shown(old), shown(new));
+                    log!(
+                        Priority::Info,
+                        "({name}) MAC Address changed from {old} to {new}"
                     );
                 }
                 entry.link.clone_from(link);

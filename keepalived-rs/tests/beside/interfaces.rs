@@ -113,3 +113,19 @@ fn ref_a_vrid_that_is_taken_at_the_start_is_no_error() {
         },
     );
 }
+
+#[test]
+fn ref_another_link_layer_address_is_said() {
+    beside("ref_another_link_layer_address_is_said", |life| {
+        links(life);
+        life.sh("ip link set d0 address 02:00:00:00:00:01");
+        life.start(CONF.split("vrrp_instance B").next().unwrap());
+        life.until("Entering MASTER STATE", 1);
+        life.sh("ip link set d0 address 02:00:00:00:00:02");
+        life.until("MAC Address changed", 1);
+        life.sh("ip link set d0 address 02:00:00:00:00:03");
+        life.until("MAC Address changed", 2);
+        life.stop();
+        life.lines(&["MAC"])
+    });
+}

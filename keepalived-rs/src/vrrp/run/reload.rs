@@ -46,6 +46,7 @@ pub(super) fn prepare(
     kernel.watch_tables()?;
     // What is told from here on is in the tables already.
     kernel.catch_up();
+    kernel.interfaces.set_detail(context.options.log_detail > 0);
     kernel.read_interfaces()?;
     if context.options.address_monitoring {
         kernel.address_news = Some(context.options.log_detail > 0);
