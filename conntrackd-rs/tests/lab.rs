@@ -308,13 +308,29 @@ fn lab_after_a_commit_the_cache_shows_what_the_kernel_has() {
     );
     // This one has it from the kernel alone.
     let three = Daemon::start(&lab.r2, "three", None, 2, 3781);
-    for listing in [&["-i"][..], &["-i", "-x"]] {
-        assert_eq!(
-            without_ids(&two.ask(listing)),
-            without_ids(&three.ask(listing)),
-            "{listing:?}"
-        );
+    let compare = || {
+        for listing in [&["-i"][..], &["-i", "-x"]] {
+            let seen = without_ids(&three.ask(listing));
+            assert_eq!(without_ids(&two.ask(listing)), seen, "{listing:?}");
+        }
+    };
+    compare();
+    // What changes at the peer is changed by the next commit.
+    for change in [
+        "-p tcp -s 10.1.0.2 -d 10.9.0.2 --sport 1003 --dport 80 --state ESTABLISHED -u SEEN_REPLY,ASSURED -m 9",
+        "-p udp -s fd01::2 -d fd02::2 --sport 1006 --dport 53 -m 9",
+        "-p udp -s 10.1.0.2 -d 10.9.0.2 --sport 1005 --dport 53 -u SEEN_REPLY,ASSURED -m 9",
+    ] {
+        let mut words = vec!["conntrack", "-U"];
+        words.extend(change.split_whitespace());
+        lab.r1.check(&words).expect("conntrack");
     }
+    let changed = |daemon: &Daemon<'_>, what: &str| daemon.ask(&[what]).matches("mark=9").count();
+    wait_for("the changes", || changed(&two, "-e") == 3);
+    two.ask(&["-c"]);
+    wait_for("the events", || changed(&three, "-i") == 3);
+    assert_eq!(changed(&two, "-i"), 3);
+    compare();
     // And tells the peer the same of it.
     one.ask(&["-f"]);
     two.ask(&["-B"]);

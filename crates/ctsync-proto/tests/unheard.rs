@@ -108,10 +108,11 @@ fn what_can_come_out_in_one_way_only_is_not_listened_for() {
     );
     // The peer is not told of its own flows.
     assert!(n.sent.iter().all(|datagram| datagram.len() <= 16));
-    // What is in the kernel now is changed by the next commit.
+    // What is in the kernel now is changed by the next commit, as little heard.
     n.requests.clear();
     n.ask(Request::Commit);
     assert_eq!((n.unheard, n.requests.len()), (2, 2));
+    assert_eq!((n.unheard_changes, n.engine.cached()), (2, (2, 2)));
     // And the kernel's news of it are those of an entry that is known.
     n.event(EventKind::Destroy, flow(proto::UDP, 10));
     assert_eq!(n.engine.cached(), (1, 2));
@@ -279,5 +280,65 @@ fn a_batch_that_is_not_sent_and_one_that_is_refused_fail_entry_by_entry() {
             "{lines:?}"
         );
         assert!(lines.contains(&"300 entries can't be committed".to_owned()));
+    }
+}
+
+#[test]
+fn a_change_that_is_not_heard_leaves_the_cache_as_the_kernel_has_it() {
+    let mut n = Node::new(settings());
+    // The kernel knows the flow from its packets, a little behind the peer.
+    let mut ours = flow(proto::TCP, 11);
+    ours.set_status(0x18a);
+    ours.set_mark(0);
+    ours.set_id(77);
+    ours.set_protoinfo(Attr::TCP_STATE, |p| p.state = 2);
+    n.event(EventKind::New, ours);
+    told(&mut n, &[flow(proto::TCP, 11)]);
+    n.sent.clear();
+    n.ask(Request::Commit);
+    assert_eq!((n.unheard, n.unheard_changes), (0, 1));
+    let in_kernel = n.table.values().next().unwrap();
+    assert_eq!(
+        (in_kernel.mark(), in_kernel.tcp_state()),
+        (Some(11), Some(3))
+    );
+    let as_committed = internal(&mut n);
+    assert!(
+        as_committed[0].starts_with("tcp      6 ESTABLISHED")
+            && as_committed[0].contains("[ASSURED] mark=11"),
+        "{as_committed:?}"
+    );
+    assert!(
+        n.ask(Request::DumpInternal { xml: true })
+            .contains("<id>77</id>")
+    );
+    // The same as what the kernel would tell.
+    n.ask(Request::FlushInternal);
+    n.ask(Request::ResyncFromKernel);
+    assert_eq!(internal(&mut n), as_committed);
+    // The peer is not told of its own states.
+    assert!(n.sent.iter().all(|datagram| datagram.len() <= 16));
+}
+
+#[test]
+fn an_event_from_before_a_change_does_not_undo_it() {
+    for kind in [EventKind::Update, EventKind::New] {
+        let mut n = Node::new(settings());
+        n.events_wait = true;
+        let before = flow(proto::UDP, 0);
+        n.event(EventKind::New, before.clone());
+        let mut peers = before.clone();
+        peers.set_mark(5);
+        told(&mut n, &[peers]);
+        n.ask(Request::Commit);
+        assert_eq!(n.unheard_changes, 1);
+        assert!(internal(&mut n)[0].contains("mark=5"));
+        n.put(Input::Event {
+            kind,
+            port_id: 0,
+            ct: before,
+        });
+        n.drain();
+        assert!(internal(&mut n)[0].contains("mark=5"));
     }
 }

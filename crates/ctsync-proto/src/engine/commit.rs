@@ -5,7 +5,7 @@
 //!  one entry:  create ──EEXIST──▶ delete ──done or ENOENT──▶ create once more
 //!  one that the kernel has:  change ──ENOENT──▶ create, as above
 //!                               └──other──▶ delete, as above
-//!  one that the kernel does not have and that can come out in one way only:  create, unheard (plain.rs)
+//!  one that can come out in one way only:  created or changed unheard (plain.rs), and as above when the kernel refuses
 //! ```
 //! A pass ends only when all its answers are in: the kernel needs a master before its related flow.
 
@@ -77,17 +77,21 @@ pub(super) struct Step {
 /// How an entry's commit begins.
 enum First {
     Step(Step),
-    /// It can be created without hearing what came of it, with this timeout.
-    Unheard(Conntrack, Option<u32>),
+    /// It can be committed without hearing what came of it.
+    Unheard {
+        ct: Conntrack,
+        timeout: Option<u32>,
+        change: bool,
+    },
 }
 
 impl Step {
-    /// The creation of an entry, alone.
-    pub(super) fn creation(ct: Conntrack, timeout: Option<u32>) -> Self {
+    /// The creation or change of an entry, alone.
+    pub(super) fn alone(ct: Conntrack, timeout: Option<u32>, change: bool) -> Self {
         Self {
             subject: Subject::Conntrack(Box::new(ct)),
             timeout,
-            stage: Stage::Create,
+            stage: if change { Stage::Change } else { Stage::Create },
         }
     }
 }
@@ -161,7 +165,11 @@ impl Engine {
             commit.next = commit.next.saturating_add(1);
             let sent = match self.first_step(slot, commit.pass, now) {
                 None => continue,
-                Some(First::Unheard(ct, timeout)) => self.put_in_batch(ct, timeout),
+                Some(First::Unheard {
+                    ct,
+                    timeout,
+                    change,
+                }) => self.put_in_batch(ct, timeout, change),
                 Some(First::Step(step)) => self.send_step(step),
             };
             if let Err(step) = sent {
@@ -242,11 +250,16 @@ impl Engine {
             return None;
         }
         let timeout = timeout(ct.timeout(), entry.updated);
-        let stage = match self.in_kernel(ct) {
+        let known = self.in_kernel(ct);
+        if known != InKernel::Different && self.may_go_unheard(ct) {
+            return Some(First::Unheard {
+                ct: ct.clone(),
+                timeout,
+                change: known == InKernel::Alike,
+            });
+        }
+        let stage = match known {
             InKernel::Alike => Stage::Change,
-            InKernel::No if self.may_go_unheard(ct) => {
-                return Some(First::Unheard(ct.clone(), timeout));
-            }
             InKernel::No | InKernel::Different => Stage::Create,
         };
         Some(First::Step(Step {
@@ -262,11 +275,7 @@ impl Engine {
         let message = match (&step.subject, step.stage) {
             (Subject::Conntrack(ct), Stage::Delete) => request(ConntrackOp::Delete, ct, id.0),
             (Subject::Conntrack(ct), Stage::Change) => {
-                let mut ct = ct.clone();
-                if let Some(seconds) = step.timeout {
-                    ct.set_timeout(seconds);
-                }
-                update_request(&ct, !self.config.tcp_window_tracking, id.0)
+                update_request(ct, step.timeout, !self.config.tcp_window_tracking, id.0)
             }
             (Subject::Conntrack(ct), _) => {
                 create_request(ct, step.timeout, !self.config.tcp_window_tracking, id.0)

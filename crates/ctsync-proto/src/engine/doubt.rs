@@ -23,7 +23,7 @@ const UNSETTLED: usize = 1024;
 /// Entries that were made without their events.
 ///
 /// What the event socket holds at that time can be of an earlier entry with the same tuple. Until it was seen empty, an event
-/// with the tuple of such an entry is in doubt: its end is believed only if the kernel confirms it.
+/// with the tuple of such an entry is in doubt, and the kernel is asked what is there: an end that it does not confirm is none.
 #[derive(Debug, Default)]
 pub(super) struct Unheard {
     /// There is a commit socket whose events do not come.
@@ -64,29 +64,34 @@ impl Unheard {
     }
 }
 
-/// The question whether an entry in doubt is there.
+/// The question what is there of an entry in doubt.
 #[derive(Debug)]
 pub(super) struct Doubt {
     flow: Box<Conntrack>,
+    /// The event was an end: what is there is another entry.
+    ended: bool,
     /// The event that raised it is one to tell the peer of.
     told: bool,
     found: bool,
 }
 
 impl Engine {
-    /// An event says that an entry in doubt is gone: the kernel knows whether it means this one.
-    pub(super) fn ask_about(&mut self, ended: &Conntrack, told: bool) {
-        let mut flow = Conntrack::with_orig(ended.orig);
-        if let Some(zone) = ended.zone() {
+    /// An event is in doubt, by which the entry has `ended` or changed: the kernel knows what is there.
+    pub(super) fn ask_about(&mut self, event: &Conntrack, ended: bool, told: bool) {
+        let mut flow = Conntrack::with_orig(event.orig);
+        if let Some(zone) = event.zone() {
             flow.set_zone(zone);
         }
         let id = RequestId(self.next_request);
         if let Some(message) = request(ConntrackOp::Get, &flow, id.0) {
             let id = self.request_id();
-            let flow = Box::new(flow);
-            let found = false;
-            self.jobs
-                .insert(id, Job::Doubt(Doubt { flow, told, found }));
+            let doubt = Doubt {
+                flow: Box::new(flow),
+                ended,
+                told,
+                found: false,
+            };
+            self.jobs.insert(id, Job::Doubt(doubt));
             self.kernel_send(id, KernelSocket::Get, message);
         }
     }
@@ -100,7 +105,7 @@ impl Engine {
             return;
         };
         doubt.found = true;
-        let told = doubt.told;
+        let (ended, told) = (doubt.ended, doubt.told);
         let known = self.internal.find(&ct);
         if known.is_none() {
             return;
@@ -108,7 +113,12 @@ impl Engine {
         let unsettled = self.unheard.has(known);
         ct.unset(Attr::COUNTERS.with(Attr::USE));
         let (round, seconds) = (self.round, self.seconds(now));
-        let slot = self.internal.replace(&mut self.queues, ct, seconds, round);
+        let queues = &mut self.queues;
+        let slot = if ended {
+            self.internal.replace(queues, ct, seconds, round)
+        } else {
+            self.internal.update_or_add(queues, ct, seconds, round)
+        };
         if unsettled {
             self.unheard.doubt(slot);
         }

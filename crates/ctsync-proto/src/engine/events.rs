@@ -72,13 +72,16 @@ impl Engine {
         }
         let (round, seconds) = (self.round, self.seconds(now));
         let unsettled = self.unheard.is_unsettled() && self.unheard.has(self.internal.find(&ct));
-        let queues = &mut self.queues;
-        let slot = match kind {
-            EventKind::Destroy if unsettled => {
+        if unsettled {
+            let ended = kind == EventKind::Destroy;
+            self.ask_about(&ct, ended, told);
+            if ended {
                 self.traffic(&ct);
-                self.ask_about(&ct, told);
                 return;
             }
+        }
+        let queues = &mut self.queues;
+        let slot = match kind {
             EventKind::New => {
                 ct.unset(Attr::COUNTERS);
                 self.internal.replace(queues, ct, seconds, round)

@@ -206,7 +206,7 @@ impl Engine {
     fn inject_request(&self, step: &Step, id: RequestId) -> Option<alloc::vec::Vec<u8>> {
         let liberal = !self.config.tcp_window_tracking;
         match (&step.subject, step.stage) {
-            (Subject::Conntrack(ct), Stage::Update) => update_request(ct, liberal, id.0),
+            (Subject::Conntrack(ct), Stage::Update) => update_request(ct, None, liberal, id.0),
             (
                 Subject::Conntrack(ct),
                 Stage::Delete | Stage::DeleteTaken | Stage::DeleteStubborn,

@@ -71,6 +71,8 @@ pub(crate) struct Node {
     pub(crate) stubborn: bool,
     /// Entries that were made without an event.
     pub(crate) unheard: u32,
+    /// Entries that were changed without an event.
+    pub(crate) unheard_changes: u32,
     /// Batches are not sent, with this error number.
     pub(crate) batch_errno: Option<i32>,
     /// The event socket is not seen empty.
@@ -112,6 +114,7 @@ impl Node {
             refuse: None,
             stubborn: false,
             unheard: 0,
+            unheard_changes: 0,
             batch_errno: None,
             events_wait: false,
             replies: BTreeMap::new(),
@@ -253,6 +256,10 @@ impl Node {
                     }
                     entry.merge(ct);
                     let ct = entry.clone();
+                    if port_id == UNHEARD_PORT {
+                        self.unheard_changes += 1;
+                        return 0;
+                    }
                     self.put(Input::Event {
                         kind: EventKind::Update,
                         port_id,

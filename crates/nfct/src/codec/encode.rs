@@ -123,15 +123,46 @@ fn create(
 }
 
 /// A request that changes an entry to what a peer says of it: [`ConntrackOp::Update`] without what may not be changed once
-/// the entry exists (translation and its status bits, helper, master), and without a reply tuple. `liberal` as in
+/// the entry exists (translation and its status bits, helper, master), and without a reply tuple. `timeout` and `liberal` as in
 /// [`create_request`].
-pub fn update_request(ct: &Conntrack, liberal: bool, sequence: u32) -> Option<Vec<u8>> {
+pub fn update_request(
+    ct: &Conntrack,
+    timeout: Option<u32>,
+    liberal: bool,
+    sequence: u32,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(256);
+    update(&mut out, ct, timeout, liberal, NLM_F_ACK, sequence).then_some(out)
+}
+
+/// Appends the message of [`update_request`] to `out`, as [`append_create`] does.
+pub fn append_update(
+    out: &mut Vec<u8>,
+    ct: &Conntrack,
+    timeout: Option<u32>,
+    liberal: bool,
+    sequence: u32,
+) -> bool {
+    update(out, ct, timeout, liberal, 0, sequence)
+}
+
+fn update(
+    out: &mut Vec<u8>,
+    ct: &Conntrack,
+    timeout: Option<u32>,
+    liberal: bool,
+    ack: u16,
+    sequence: u32,
+) -> bool {
     if !ct.orig.known.has(Known::L3) || !matches!(ct.orig.l3, AF_INET | AF_INET6) {
-        return None;
+        return false;
     }
     let mut entry = ct.clone();
     entry.unset(Attr::NAT.with(Attr::HELPER));
     entry.set_master(Tuple::default());
+    if let Some(seconds) = timeout {
+        entry.set_timeout(seconds);
+    }
     if let Some(bits) = entry.status() {
         entry.set_status(bits & !(status::SRC_NAT | status::DST_NAT));
     }
@@ -139,12 +170,18 @@ pub fn update_request(ct: &Conntrack, liberal: bool, sequence: u32) -> Option<Ve
         be_liberal(&mut entry);
     }
     without_idle_synproxy(&mut entry);
-    let mut out = Vec::with_capacity(256);
-    let flags = NLM_F_REQUEST | NLM_F_ACK;
-    header(&mut out, SUBSYS_CONNTRACK, 0, flags, sequence, ct.orig.l3);
-    conntrack(&mut out, &entry, &Tuple::default());
-    finish(&mut out);
-    Some(out)
+    let begin = out.len();
+    header(
+        out,
+        SUBSYS_CONNTRACK,
+        0,
+        NLM_F_REQUEST | ack,
+        sequence,
+        ct.orig.l3,
+    );
+    conntrack(out, &entry, &Tuple::default());
+    finish(out.get_mut(begin..).unwrap_or_default());
+    true
 }
 
 /// Kernels with the SYN proxy tell its numbers of every flow. Zeros change nothing there, but cost the kernel a nest to read.

@@ -10,8 +10,8 @@ mod decode;
 mod encode;
 
 pub use encode::{
-    ConntrackOp, ExpectOp, append_create, create_request, dump_request, entry_attributes,
-    expect_attributes, expect_flush, request, request_expect, update_request,
+    ConntrackOp, ExpectOp, append_create, append_update, create_request, dump_request,
+    entry_attributes, expect_attributes, expect_flush, request, request_expect, update_request,
 };
 
 use crate::{Conntrack, Expect};
@@ -156,7 +156,7 @@ pub fn fuzz(bytes: &[u8]) {
             Message::Conntrack(_, ct) => {
                 let _ = request(ConntrackOp::Create, &ct, 1);
                 let _ = create_request(&ct, Some(1), true, 1);
-                let _ = update_request(&ct, true, 1);
+                let _ = update_request(&ct, None, true, 1);
                 crate::print::conntrack_text(&mut text, &ct, 0);
                 crate::print::conntrack_xml(&mut text, &ct, 0);
                 let mut other = ct.clone();
