@@ -6,6 +6,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use net_types::{Duration, Family, IfIndex, MacAddr, Vrid};
 
+use crate::table::Table;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -64,7 +66,7 @@ pub struct Config {
     /// Interfaces that any instance lives on, sends through, holds addresses on or tracks.
     pub interfaces: Vec<Interface>,
     /// Virtual routers in file order.
-    pub instances: Vec<Instance>,
+    pub instances: Table<Instance>,
     /// Sync groups in file order.
     pub groups: Vec<Group>,
     /// Scripts, files, processes and BFD sessions that instances track.

@@ -22,12 +22,13 @@ use crate::notice::{InstanceNotice, Notice, Part};
 use crate::output::{Notify, NotifyState, Output, Repriced};
 use crate::router::{LiveGroup, LiveLink, Router, drop_dangling, flags_of};
 use crate::status::State;
+use crate::table::Table;
 use crate::timers::{Timer, Timers};
 
 /// What a reload keeps of the configuration before.
 pub(crate) struct Before {
     pub(crate) config: Config,
-    pub(crate) live: Vec<Live>,
+    pub(crate) live: Table<Live>,
     groups: Vec<LiveGroup>,
     links: Vec<LiveLink>,
     timers: Timers,

@@ -17,6 +17,7 @@ use crate::notice::{InstanceNotice, Notice};
 use crate::output::{Notify, NotifyState, Output};
 use crate::stats::Stats;
 use crate::status::{GroupStatus, Socket, State, Status};
+use crate::table::Table;
 use crate::timers::{Timer, Timers};
 
 /// Outputs for which the queue keeps its room.
@@ -30,7 +31,7 @@ const USUAL_QUEUE: usize = 256;
 pub struct Router {
     pub(crate) config: Config,
     /// Parallel to `config.instances`.
-    pub(crate) live: Vec<Live>,
+    pub(crate) live: Table<Live>,
     /// Parallel to `config.groups`.
     pub(crate) groups: Vec<LiveGroup>,
     /// Parallel to `config.interfaces`.
@@ -93,7 +94,7 @@ impl Router {
     pub fn new(mut config: Config, _now: Instant) -> Self {
         drop_dangling(&mut config);
         let mut router = Self {
-            live: Vec::new(),
+            live: Table::default(),
             groups: Vec::new(),
             links: Vec::new(),
             paces: Vec::new(),

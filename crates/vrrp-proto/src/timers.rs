@@ -1,8 +1,8 @@
 //! All deadlines of a router in one table, so that a test can read them and the shell needs one timer.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 
-use net_types::{Duration, Instant};
+use net_types::{Duration, Instant, SortedMap};
 
 use crate::config::{IfId, InstanceId};
 
@@ -58,7 +58,8 @@ type Entry = (Instant, u8, u64, Timer);
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     order: BTreeSet<Entry>,
-    single: BTreeMap<Timer, (Instant, u64)>,
+    /// By timer, once it was given a deadline; `None` when it has none now.
+    single: SortedMap<Timer, Option<(Instant, u64)>>,
     /// Adverts that are due in the same microsecond go in the order in which their deadlines were given: in a group the member that
     /// came back first is the first to become master (as the original's timers, where equal ones are queued).
     given: u64,
@@ -73,7 +74,7 @@ impl Timers {
         } else {
             0
         };
-        if let Some((old, number)) = self.single.insert(timer, (at, number)) {
+        if let Some((old, number)) = self.single.or_default(timer).replace((at, number)) {
             self.order.remove(&(old, timer.kind(), number, timer));
         }
         self.order.insert((at, timer.kind(), number, timer));
@@ -106,14 +107,14 @@ impl Timers {
 
     /// Takes the deadline given by [`Self::set`] away.
     pub(crate) fn clear(&mut self, timer: Timer) {
-        if let Some((old, number)) = self.single.remove(&timer) {
+        if let Some((old, number)) = self.single.get_mut(&timer).and_then(Option::take) {
             self.order.remove(&(old, timer.kind(), number, timer));
         }
     }
 
     /// The deadline given by [`Self::set`].
     pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {
-        self.single.get(&timer).map(|(at, _)| *at)
+        self.single.get(&timer)?.map(|(at, _)| at)
     }
 
     /// The nearest deadline.
@@ -133,8 +134,8 @@ impl Timers {
             return None;
         }
         self.order.remove(&(at, kind, number, timer));
-        if self.single.get(&timer) == Some(&(at, number)) {
-            self.single.remove(&timer);
+        if let Some(single) = self.single.get_mut(&timer) {
+            single.take_if(|own| *own == (at, number));
         }
         Some((at, timer))
     }

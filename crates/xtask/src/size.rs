@@ -22,7 +22,9 @@ pub(crate) const FORCED: &[(&str, &str)] = &[
 /// The profile with which the feed builds.
 pub(crate) const ROUTER: &str = "router";
 
-/// What its Makefiles add to the compiler's flags on this CPU.
+/// What its Makefiles add to the compiler's flags on this CPU, with either profile.
+const FLAGS: &str = "-Clink-arg=-Wl,-z,pack-relative-relocs";
+/// And with its own, where nothing unwinds.
 const ROUTER_FLAGS: &str = "-Cforce-unwind-tables=no -Clink-arg=-Wl,-z,pack-relative-relocs";
 
 /// A daemon with some of its features.
@@ -69,12 +71,13 @@ const SETS: &[Set] = &[
     Set {
         keywords: "openwrt",
         router: true,
-        // What may be added to a router's flash; 1 806 000 are in use.
+        // What may be added to a router's flash.
         limit: Some(1_900_000),
         ..Set::keepalived("as the feed builds it: lvs, iptables", "lvs,iptables")
     },
     Set {
         keywords: "openwrt",
+        limit: Some(1_900_000),
         ..Set::keepalived("OpenWrt's: lvs, iptables", "lvs,iptables")
     },
     Set::keepalived("default: lvs, bfd", "lvs,bfd"),
@@ -201,6 +204,7 @@ fn build(set: &Set) -> Result<PathBuf> {
     } else {
         build
             .envs(FORCED.iter().copied())
+            .env("RUSTFLAGS", FLAGS)
             .env("CARGO_PROFILE_RELEASE_STRIP", "false");
     }
     if !set.keywords.is_empty() {

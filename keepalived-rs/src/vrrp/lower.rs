@@ -13,6 +13,7 @@ use conf_parsers::keepalived::model::print_rule::print_rule;
 use conf_parsers::keepalived::model::vrrp::{SyncGroup, Tracked, Trackers};
 use conf_parsers::keepalived::model::vrrp_instance::VrrpInstance;
 use net_types::Duration;
+use vrrp_proto::Table;
 use vrrp_proto::config::{
     Config, Global, Group, IfId, InstanceId, Interface, LinkFacts, Object, Pacing, Track,
     TrackSource, Tracker, TrackerId, TrackerKind, TrackerState, VirtualAddress,
@@ -61,7 +62,7 @@ pub fn lower(model: &Model, objects: &mut Objects, switches: Switches) -> Lowere
         interfaces: Vec::new(),
         warnings: Vec::new(),
     };
-    let instances: Vec<_> = model
+    let instances: Table<_> = model
         .vrrp
         .instances
         .iter()

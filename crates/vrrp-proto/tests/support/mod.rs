@@ -101,7 +101,7 @@ pub fn config(host: u8, instances: Vec<Instance>) -> Config {
     Config {
         global: Global::default(),
         interfaces: vec![interface("eth0", host)],
-        instances,
+        instances: instances.into(),
         groups: vec![],
         trackers: vec![],
         pacing: vec![],
