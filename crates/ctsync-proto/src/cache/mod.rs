@@ -137,7 +137,10 @@ impl<T: Object> Cache<T> {
 
     /// The slot of the entry of the same flow.
     pub(crate) fn find(&self, object: &T) -> Option<u32> {
-        let hash = object.hash(&self.hasher);
+        self.find_hashed(object, object.hash(&self.hasher))
+    }
+
+    fn find_hashed(&self, object: &T, hash: u64) -> Option<u32> {
         self.index
             .find(hash, |slot| {
                 self.get(*slot).is_some_and(|e| e.object.same(object))
@@ -147,12 +150,16 @@ impl<T: Object> Cache<T> {
 
     /// Adds an object whose flow is not cached. `None`, counted, when the cache is full.
     pub(crate) fn add(&mut self, object: T, now: u32, round: u8) -> Option<u32> {
+        let hash = object.hash(&self.hasher);
+        self.add_hashed(object, hash, now, round)
+    }
+
+    fn add_hashed(&mut self, object: T, hash: u64, now: u32, round: u8) -> Option<u32> {
         if self.total() >= self.limit {
             self.counters.add_fail = self.counters.add_fail.wrapping_add(1);
             self.counters.add_fail_full = self.counters.add_fail_full.wrapping_add(1);
             return None;
         }
-        let hash = object.hash(&self.hasher);
         let entry = Slot::Used(Entry {
             object,
             created: now,

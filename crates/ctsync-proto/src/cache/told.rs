@@ -51,10 +51,11 @@ impl<T: Object> Cache<T> {
         now: u32,
         round: u8,
     ) -> Option<u32> {
-        if let Some(slot) = self.find(&object) {
+        let hash = object.hash(&self.hasher);
+        if let Some(slot) = self.find_hashed(&object, hash) {
             self.forget(queues, slot);
         }
-        self.add(object, now, round)
+        self.add_hashed(object, hash, now, round)
     }
 
     /// An update: merged into a live entry, else a new entry. `None` when the cache is full.
@@ -65,7 +66,8 @@ impl<T: Object> Cache<T> {
         now: u32,
         round: u8,
     ) -> Option<u32> {
-        if let Some(slot) = self.find(&object) {
+        let hash = object.hash(&self.hasher);
+        if let Some(slot) = self.find_hashed(&object, hash) {
             if let Some(entry) = self.get_mut(slot).filter(|e| e.state != State::Dead) {
                 entry.object.merge(object);
                 self.updated(slot, now, round);
@@ -73,7 +75,7 @@ impl<T: Object> Cache<T> {
             }
             self.forget(queues, slot);
         }
-        self.add(object, now, round)
+        self.add_hashed(object, hash, now, round)
     }
 
     /// The kernel has destroyed a live entry; `told` says whether the peer hears of it.
