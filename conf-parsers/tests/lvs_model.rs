@@ -238,3 +238,26 @@ fn checks_go_to_the_port_that_was_written() {
         [(0, 8080), (80, 8080), (8080, 8080), (80, 9), (80, 80)]
     );
 }
+
+/// What the parent fills in at the start, a child fills in itself when it reads the globals at a reload: without a time limit no
+/// mail would be sent any more.
+#[test]
+fn a_child_that_reloads_has_the_defaults_of_globals() {
+    let text = "global_defs {\n smtp_server 10.9.0.2\n notification_email {\n a@b\n }\n snmp_vs_stats_update_interval 9\n\
+        notify_fifo /run/f\n vrrp_notify_fifo /run/f\n lvs_notify_fifo /run/f\n}\n";
+    let mut host = FakeHost::with_interfaces(&["eth0"]);
+    host.source = MemorySource::one("/k.conf", text);
+    let lines = read(&host, "/k.conf", &ReadOptions::default());
+    let options = ParseOptions {
+        reload: true,
+        ..ParseOptions::default()
+    };
+    for part in [Part::Vrrp, Part::Checker, Part::Bfd] {
+        let global = parse(&lines, part, &host, &options, None).model.global;
+        assert_eq!(global.smtp_connect_timeout, 30_000_000, "{part:?}");
+        assert!(global.router_id.is_some() && global.smtp_helo_name.is_some());
+        assert_eq!(global.snmp_rs_stats_update_interval, 9_000_000);
+        assert_eq!(global.vrrp_notify_fifo.name.is_none(), part == Part::Vrrp);
+        assert_eq!(global.lvs_notify_fifo.name.is_none(), part == Part::Checker);
+    }
+}

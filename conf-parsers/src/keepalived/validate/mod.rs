@@ -9,6 +9,10 @@ use super::engine::{Ctx, Flow, Part};
 
 /// Runs the checks of the part that parses.
 pub fn after(ctx: &mut Ctx<'_>) -> Flow {
+    // At the start a child has the parent's globals; after a reload it has read them itself.
+    if ctx.options.reload && ctx.part != Part::Parent {
+        global::after(ctx)?;
+    }
     match ctx.part {
         Part::Parent => global::after(ctx),
         Part::Vrrp => vrrp::after(ctx),
