@@ -15,7 +15,7 @@ use netlink_wire::ipvs::{
 use crate::ipvs::Entry;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 /// The scheduler when the configuration names none.
 const SCHEDULER: &str = "wlc";

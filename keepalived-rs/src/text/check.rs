@@ -337,3 +337,34 @@ pub fn mail(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of 2.3.3.
+    #[test]
+    fn entries_of_groups() {
+        let text = "virtual_server_group A {\n 10.99.1.9 80\n 10.99.1.5-7 80\n fwmark 79\n}\n\
+            virtual_server group A {\n protocol TCP\n real_server 10.9.0.1 80 {\n }\n}\n";
+        let lvs = crate::check::wanted::tests::model(text).lvs;
+        let (group, vs) = (&lvs.groups[0], &lvs.virtual_servers[0]);
+        let said = |new| group.entries.iter().map(move |e| group_entry(e, vs, new));
+        assert_eq!(
+            said(true).collect::<Vec<_>>(),
+            [
+                "VS [[10.99.1.9]:tcp:80] added into group A",
+                "VS [[10.99.1.5]:tcp:80-10.99.1.7] added into group A",
+                "VS [FWM 79] added into group A",
+            ]
+        );
+        assert_eq!(
+            said(false).collect::<Vec<_>>(),
+            [
+                "VS [[10.99.1.9]:tcp:80] in group A no longer exists",
+                "VS [[10.99.1.5]:tcp:80-10.99.1.7] in group A no longer exists",
+                "VS [79] in group A no longer exists",
+            ]
+        );
+    }
+}

@@ -21,6 +21,7 @@ fn links(life: &Life<'_>) {
         life.sh(&format!("ip addr add {address} dev {name}"));
         life.sh(&format!("ip link set {name} up"));
         life.sh(&format!("ip link set {peer} up"));
+        life.carries(name);
     }
 }
 

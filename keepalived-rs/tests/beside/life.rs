@@ -29,6 +29,12 @@ impl Life<'_> {
         result.unwrap_or_else(|e| panic!("{make:?}: {line}: {e}\n{}", self.log()))
     }
 
+    /// Waits until an interface carries: the kernel looks some time after the other end has come up.
+    pub(crate) fn carries(&self, name: &str) {
+        let show = format!("ip -o link show {name}");
+        self.wait(name, || self.sh(&show).contains("state UP"));
+    }
+
     pub(crate) fn is_ours(&self) -> bool {
         self.make == Make::Ours
     }

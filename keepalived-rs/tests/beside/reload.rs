@@ -11,6 +11,7 @@ fn links(life: &Life<'_>) {
     life.sh("ip addr add 10.9.0.1/24 dev d0");
     life.sh("ip link set d0 up");
     life.sh("ip link set p0 up");
+    life.carries("d0");
 }
 
 fn instance(name: &str, n: u8, more: &str) -> String {

@@ -8,7 +8,7 @@ use crate::ipvs::{Entry, Table};
 const ALL: &str = include_str!("../../../testdata/ipvs/all.conf");
 
 /// What the checker process makes of a configuration.
-pub(in crate::check) fn model(text: &str) -> Model {
+pub(crate) fn model(text: &str) -> Model {
     let mut host = FakeHost::with_interfaces(&["lo", "eth0"]);
     host.source = MemorySource::one("/k.conf", text);
     let lines = read(&host, "/k.conf", &ReadOptions::default());
