@@ -243,7 +243,7 @@ fn checks_go_to_the_port_that_was_written() {
 /// mail would be sent any more.
 #[test]
 fn a_child_that_reloads_has_the_defaults_of_globals() {
-    let text = "global_defs {\n smtp_server 10.9.0.2\n notification_email {\n a@b\n }\n snmp_vs_stats_update_interval 9\n\
+    let text = "global_defs {\n smtp_server 10.9.0.2\n notification_email {\n a@b\n }\n\
         notify_fifo /run/f\n vrrp_notify_fifo /run/f\n lvs_notify_fifo /run/f\n}\n";
     let mut host = FakeHost::with_interfaces(&["eth0"]);
     host.source = MemorySource::one("/k.conf", text);
@@ -256,7 +256,6 @@ fn a_child_that_reloads_has_the_defaults_of_globals() {
         let global = parse(&lines, part, &host, &options, None).model.global;
         assert_eq!(global.smtp_connect_timeout, 30_000_000, "{part:?}");
         assert!(global.router_id.is_some() && global.smtp_helo_name.is_some());
-        assert_eq!(global.snmp_rs_stats_update_interval, 9_000_000);
         assert_eq!(global.vrrp_notify_fifo.name.is_none(), part == Part::Vrrp);
         assert_eq!(global.lvs_notify_fifo.name.is_none(), part == Part::Checker);
     }

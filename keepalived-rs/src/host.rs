@@ -14,6 +14,7 @@ use std::io::Read as _;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::DefaultAccount;
@@ -186,6 +187,19 @@ pub fn ask_default_account(global: &mut Global, host: &System) {
     global.default_account = DefaultAccount::Known { uid, gid };
 }
 
+impl System {
+    /// What the machine is called by others.
+    fn ask_for_host_name(&self) -> Option<String> {
+        let node = self.host_name();
+        let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+        if let Some(name) = names::canonical(&hosts, &node) {
+            return Some(name);
+        }
+        // The C library gives the name back when the name service knows it by no other.
+        (node.as_str(), 0u16).to_socket_addrs().ok().map(|_| node)
+    }
+}
+
 impl Host for System {
     fn refresh(&self) {
         self.links.replace(None);
@@ -256,13 +270,13 @@ impl Host for System {
     }
 
     fn canonical_host_name(&self) -> Option<String> {
-        let node = self.host_name();
-        let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
-        if let Some(name) = names::canonical(&hosts, &node) {
-            return Some(name);
+        // Kept, as the original keeps it: the parent asks before it has children, and no reload waits for a name service.
+        static KEPT: OnceLock<String> = OnceLock::new();
+        if let Some(name) = KEPT.get() {
+            return Some(name.clone());
         }
-        // The C library gives the name back when the name service knows it by no other.
-        (node.as_str(), 0u16).to_socket_addrs().ok().map(|_| node)
+        let name = self.ask_for_host_name()?;
+        Some(KEPT.get_or_init(|| name).clone())
     }
 
     fn own_user_name(&self) -> Option<String> {
