@@ -90,7 +90,7 @@ mod tests {
                 let items: Vec<(u32, u32)> = (0..length).map(|n| (number(n), n)).collect();
                 let (mut ours, mut theirs) = (items.clone(), items);
                 sort_by(&mut ours, |a, b| a.0.cmp(&b.0));
-                theirs.sort_by(|a, b| a.0.cmp(&b.0));
+                theirs.sort_by_key(|a| a.0);
                 assert_eq!(ours, theirs);
             }
         }

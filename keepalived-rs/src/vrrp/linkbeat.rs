@@ -222,7 +222,7 @@ mod tests {
                 fresh: false,
                 polled: false,
             }],
-            instances: Vec::new(),
+            instances: Vec::new().into(),
             groups: Vec::new(),
             trackers: Vec::new(),
             pacing: Vec::new(),

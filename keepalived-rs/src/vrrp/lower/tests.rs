@@ -36,7 +36,7 @@ fn the_usual_pair() {
         objects,
     ) = lowered(PAIR);
     assert_eq!(warnings, Vec::<String>::new());
-    let [lan, wan] = &config.instances[..] else {
+    let [lan, wan] = config.instances.as_slice() else {
         panic!("{:?}", config.instances)
     };
     let name = |id: Option<IfId>| id.map(|i| &*config.interfaces[i.index()].name);
