@@ -97,7 +97,7 @@ fn configuration(dir: &Path, third: bool) -> String {
     let mut text = format!(
         "global_defs {{\n router_id r\n script_user root\n notification_email {{\n admin@example.com\n \"A. Second <second@example.com>\"\n }}\n\
          notification_email_from \"Keep Alived <keepalived@example.com>\"\n smtp_server 127.0.0.1 2525\n smtp_helo_name helo.example\n\
-         smtp_connect_timeout 5\n smtp_alert_vrrp true\n vrrp_notify_fifo {dir}/fifo\n vrrp_notify_priority_changes\n}}\n\
+         smtp_alert_vrrp true\n vrrp_notify_fifo {dir}/fifo\n vrrp_notify_priority_changes\n}}\n\
          vrrp_track_file F {{\n file {dir}/number\n init_file 0\n}}\n\
          vrrp_sync_group SG {{\n group {{\n VI_1\n VI_2\n }}\n smtp_alert\n notify {dir}/notify.sh\n notify_master \"{dir}/notify.sh gmaster\"\n\
          notify_backup \"{dir}/notify.sh gbackup\"\n notify_fault \"{dir}/notify.sh gfault\"\n notify_stop \"{dir}/notify.sh gstop\"\n}}\n"
