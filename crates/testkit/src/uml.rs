@@ -81,7 +81,8 @@ fn boot(test: &str, modules: &[&str]) -> Result<(i32, String)> {
     let cwd = std::env::current_dir().map_err(fail)?;
     let programs = std::env::var_os(OURS).map(PathBuf::from);
     let mut shared: Vec<&Path> = vec![&cwd];
-    shared.extend(exe.parent());
+    // The tests, and the programs a step above them.
+    shared.extend(exe.ancestors().nth(2));
     shared.extend(programs.as_deref());
     let script = init(dir, &exe, test, &cwd, modules, &shared);
     let init = dir.join("init");
