@@ -133,21 +133,30 @@ impl Announcer {
 
     /// Sends what is queued, repetitions last.
     pub fn flush(&mut self) {
+        self.flush_some(usize::MAX);
+    }
+
+    /// Sends each announcement once, then at most `most` repetitions; the others stay in the queue.
+    pub fn flush_some(&mut self, most: usize) {
         if self.queue.is_empty() {
             return;
         }
         self.flush_first();
-        let repeats = self.repeats.iter().filter_map(|at| self.queue.get(*at));
+        let some = most.min(self.repeats.len());
+        let repeats = self.repeats.iter().take(some);
+        let repeats = repeats.filter_map(|at| self.queue.get(*at));
         self.send(&repeats.collect::<Vec<_>>());
-        self.sent = 0;
-        self.queue.clear();
-        self.repeats.clear();
-        self.frames.clear();
-        // Room for a few thousand announcements is not needed all the time.
-        self.queue.shrink_to(USUAL_QUEUE);
-        self.repeats.shrink_to(USUAL_QUEUE);
-        self.frames.shrink_to(USUAL_FRAMES);
-        self.places = SortedMap::new();
+        self.repeats.drain(..some);
+        if self.repeats.is_empty() {
+            self.sent = 0;
+            self.queue.clear();
+            self.frames.clear();
+            // Room for a few thousand announcements is not needed all the time.
+            self.queue.shrink_to(USUAL_QUEUE);
+            self.repeats.shrink_to(USUAL_QUEUE);
+            self.frames.shrink_to(USUAL_FRAMES);
+            self.places = SortedMap::new();
+        }
     }
 
     fn send(&self, announcements: &[&Queued]) {

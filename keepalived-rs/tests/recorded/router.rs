@@ -60,6 +60,11 @@ impl Router {
     pub(crate) fn new(name: &str, letter: char) -> Self {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("recorded-{name}-{}", std::process::id()));
+        // Process numbers come again in guests: what an earlier run has left is not this one's.
+        let node_dir = dir.join(letter.to_string());
+        if node_dir.exists() {
+            fs::remove_dir_all(&node_dir).unwrap();
+        }
         let node = Node::new(&letter.to_string(), &dir).unwrap();
         node.call(files).unwrap();
         quiet(&node);

@@ -64,7 +64,9 @@ use crate::process::Scheduling;
 /// last address keeps the announcement of the first waiting.
 const OBJECTS_AT_ONCE: usize = 8;
 /// How often deadlines that are due by now go ahead of log lines and repeated announcements of one turn.
-const URGENT_ROUNDS: usize = 16;
+const URGENT_ROUNDS: usize = 64;
+/// Repeated announcements between two looks at the deadlines.
+const REPEATS_AT_ONCE: usize = 64;
 /// A wait that is to end this many times the pause between the last two turns from now, or sooner, is worth setting the timer for; one
 /// that is longer is worth being woken in vain once.
 const PAUSES: u64 = 8;
@@ -358,11 +360,9 @@ impl Child<'_> {
             if !self.repeats_wait() {
                 break;
             }
-            // Whose turn has come meanwhile is not to wait for repetitions.
+            // Whose turn comes meanwhile is not to wait for all repetitions.
+            self.announce_some();
             round = monotonic_now();
-            if self.router.next_timeout().is_none_or(|at| at > round) {
-                break;
-            }
         }
         self.finish();
         self.notifier.handle_timeout(now);

@@ -13,7 +13,7 @@ use vrrp_proto::output::Transmit;
 use vrrp_proto::{Input, InstanceId, Notice, Output, SocketId};
 
 use super::buffers::{longest_packet, receive_buffer};
-use super::{Child, Lane, OBJECTS_AT_ONCE};
+use super::{Child, Lane, OBJECTS_AT_ONCE, REPEATS_AT_ONCE};
 use crate::text;
 use crate::vrrp::garp::Announcer;
 use crate::vrrp::interfaces::Interfaces;
@@ -123,6 +123,13 @@ impl Child<'_> {
     pub(super) fn finish(&mut self) {
         log::let_go();
         self.settle();
+    }
+
+    /// Some of the repeated announcements.
+    pub(super) fn announce_some(&mut self) {
+        if let Some(announcer) = &mut self.announcer {
+            announcer.flush_some(REPEATS_AT_ONCE);
+        }
     }
 
     /// Whether [`Self::finish`] has something to send.
