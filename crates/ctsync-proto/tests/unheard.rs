@@ -136,7 +136,8 @@ fn an_entry_in_the_way_is_heard_of() {
     n.table.insert(node::key(&plain), plain);
     n.ask(Request::Commit);
     assert_eq!((n.unheard, n.engine.cached()), (0, (1, 1)));
-    let kinds: Vec<u8> = n.requests.iter().skip(2).map(|m| m[4]).collect();
+    let kind = |m: &Vec<u8>| u16::from_ne_bytes([m[4], m[5]]) & 0xff;
+    let kinds: Vec<u16> = n.requests.iter().skip(2).map(kind).collect();
     assert_eq!(kinds, [0, 2, 0], "create, delete, create again");
 }
 
