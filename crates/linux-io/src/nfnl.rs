@@ -10,6 +10,7 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use crate::sockopt;
 use crate::syscall::{check, check_len, own};
 
 /// Datagrams that [`Socket::receive_batch`] takes with one system call.
@@ -226,31 +227,13 @@ impl Socket {
     /// Sets the receive buffer to `bytes`, beyond the system's limit if the process may; the kernel doubles it.
     /// Returns what holds then.
     pub fn set_receive_buffer(&self, bytes: u32) -> io::Result<u32> {
-        let size = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-        if self
-            .set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size)
-            .is_err()
-        {
-            self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, size)?;
-        }
+        sockopt::set_receive_buffer(&self.fd, bytes)?;
         self.receive_buffer()
     }
 
     /// Size of the receive buffer as the kernel counts it.
     pub fn receive_buffer(&self) -> io::Result<u32> {
-        let mut size: libc::c_int = 0;
-        let mut len = mem::size_of_val(&size) as libc::socklen_t;
-        // SAFETY: the value is a c_int and `len` its size.
-        check(unsafe {
-            libc::getsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_RCVBUF,
-                (&raw mut size).cast(),
-                &raw mut len,
-            )
-        })?;
-        Ok(u32::try_from(size).unwrap_or(0))
+        sockopt::receive_buffer(&self.fd)
     }
 
     /// `NETLINK_BROADCAST_SEND_ERROR`: the kernel learns that an event did not fit and tries again.
@@ -297,18 +280,8 @@ impl Socket {
         .map(drop)
     }
 
-    fn set(&self, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-        // SAFETY: the value is a c_int and given with its size.
-        check(unsafe {
-            libc::setsockopt(
-                self.fd.as_raw_fd(),
-                level,
-                option,
-                (&raw const value).cast(),
-                mem::size_of_val(&value) as libc::socklen_t,
-            )
-        })
-        .map(drop)
+    fn set(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        sockopt::set_int(&self.fd, level, name, value)
     }
 }
 

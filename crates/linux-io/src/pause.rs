@@ -1,4 +1,4 @@
-//! A short wait for some descriptors only, past the runtime.
+//! A short wait for some descriptors only, past the loop's own.
 //!
 //! The loop's own wait ([`crate::watch`]) ends whenever anything happens at any registered descriptor. Who wants to leave one of them alone
 //! for a moment, so that more gathers there, waits here for all the others.

@@ -8,8 +8,8 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::route_sock::ReceiveBuffer;
-use crate::sockopt::{set_int, set_receive_buffer_force};
+use crate::route_sock::{ReceiveBuffer, set_buffer};
+use crate::sockopt;
 use crate::syscall::{check, check_len, own};
 
 /// `CN_IDX_PROC`, `CN_VAL_PROC`; also the multicast group.
@@ -118,29 +118,12 @@ impl ProcEvents {
 
     /// Sets the receive buffer. The kernel doubles the number.
     pub fn set_receive_buffer(&self, buffer: ReceiveBuffer) -> io::Result<()> {
-        if buffer.force {
-            set_receive_buffer_force(&self.0, buffer.bytes)
-        } else {
-            let bytes = libc::c_int::try_from(buffer.bytes).unwrap_or(libc::c_int::MAX);
-            set_int(&self.0, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes)
-        }
+        set_buffer(&self.0, buffer)
     }
 
     /// The receive buffer as the kernel counts it.
     pub fn receive_buffer(&self) -> io::Result<u32> {
-        let mut bytes: libc::c_int = 0;
-        let mut len = mem::size_of_val(&bytes) as libc::socklen_t;
-        // SAFETY: the value is a c_int and given with its size.
-        check(unsafe {
-            libc::getsockopt(
-                self.0.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_RCVBUF,
-                (&raw mut bytes).cast(),
-                &raw mut len,
-            )
-        })?;
-        Ok(u32::try_from(bytes).unwrap_or(0))
+        sockopt::receive_buffer(&self.0)
     }
 
     /// The next event. Messages of others than the kernel, and what is no event, are passed over. `WouldBlock`: there is none now.

@@ -401,7 +401,8 @@ fn open(
     Ok((fd, addr.nl_pid))
 }
 
-fn set_buffer(fd: &OwnedFd, buffer: ReceiveBuffer) -> io::Result<()> {
+/// Sizes a socket's receive buffer as configured.
+pub(crate) fn set_buffer(fd: &OwnedFd, buffer: ReceiveBuffer) -> io::Result<()> {
     if buffer.force {
         set_receive_buffer_force(fd, buffer.bytes)
     } else {

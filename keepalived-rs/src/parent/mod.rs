@@ -1,7 +1,7 @@
 //! The parent: starts the children, watches them, passes signals on, reloads, stops.
 //!
 //! In: a command line, the configuration, signals, ends of children and scripts. Out: child processes, pid files,
-//! log lines, an exit status. It has one thread and no runtime, ever, so that forking is sound.
+//! log lines, an exit status. It has one thread, ever, so that forking is sound.
 //! Answers to: keepalived-behaviour.md section 2, keepalived 2.3.3 core/main.c, core/config_notify.c.
 //!
 //! ```text

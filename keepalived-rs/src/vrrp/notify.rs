@@ -11,6 +11,7 @@
 use std::io;
 use std::rc::Rc;
 
+use conf_parsers::keepalived::model::vrrp::Notifies;
 use conf_parsers::keepalived::model::{Global, Model, Script};
 use daemon_rt::fifo::Fifo;
 use daemon_rt::log::Priority;
@@ -38,6 +39,23 @@ struct Commands {
     deleted: Option<Command>,
     lower_priority: Option<Command>,
     any: Option<Command>,
+}
+
+impl From<&Notifies> for Commands {
+    fn from(written: &Notifies) -> Self {
+        Self {
+            master: optional(&written.master),
+            backup: optional(&written.backup),
+            fault: optional(&written.fault),
+            stop: optional(&written.stop),
+            any: optional(&written.any),
+            ..Self::default()
+        }
+    }
+}
+
+fn optional(script: &Option<Script>) -> Option<Command> {
+    script.as_ref().map(command)
 }
 
 impl Commands {
@@ -97,7 +115,6 @@ impl Notifier {
     /// From now on ids mean positions in `model`. To be called when the core says that they do.
     pub fn reconfigure(&mut self, model: &Model) {
         self.alerts.reconfigure(model);
-        let optional = |script: &Option<Script>| script.as_ref().map(command);
         let none = Rc::new(Commands::default());
         let told = |name: &str, commands: Commands| Told {
             name: name.into(),
@@ -113,13 +130,9 @@ impl Notifier {
             .iter()
             .map(|i| {
                 let commands = Commands {
-                    master: optional(&i.notify.master),
-                    backup: optional(&i.notify.backup),
-                    fault: optional(&i.notify.fault),
-                    stop: optional(&i.notify.stop),
                     deleted: optional(&i.notify_deleted_script),
                     lower_priority: optional(&i.notify_master_rx_lower_pri),
-                    any: optional(&i.notify.any),
+                    ..Commands::from(&*i.notify)
                 };
                 told(&i.name, commands)
             })
@@ -128,17 +141,7 @@ impl Notifier {
             .vrrp
             .sync_groups
             .iter()
-            .map(|g| {
-                let commands = Commands {
-                    master: optional(&g.notify.master),
-                    backup: optional(&g.notify.backup),
-                    fault: optional(&g.notify.fault),
-                    stop: optional(&g.notify.stop),
-                    any: optional(&g.notify.any),
-                    ..Commands::default()
-                };
-                told(&g.name, commands)
-            })
+            .map(|g| told(&g.name, Commands::from(&g.notify)))
             .collect();
     }
 
@@ -357,8 +360,6 @@ impl Notifier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conf_parsers::keepalived::model::rare::Rare;
-    use conf_parsers::keepalived::model::vrrp::Notifies;
     use conf_parsers::keepalived::{ParseOptions, Part, ReadOptions, parse, read};
     use conf_parsers::source::{FakeHost, MemorySource};
     use linux_io::process::wait_for;
@@ -397,11 +398,11 @@ mod tests {
         assert_eq!(model.vrrp.instances.len(), 1);
         assert_eq!(model.vrrp.sync_groups.len(), 1);
         let instance = model.vrrp.instances.first_mut().unwrap();
-        instance.notify = Rare::from(Notifies {
+        *instance.notify = Notifies {
             stop: script(&format!("echo stop $# > {}", path("stop"))),
             any: script(&format!("echo \"$@\" > {}", path("any"))),
             ..Notifies::default()
-        });
+        };
         let group = model.vrrp.sync_groups.first_mut().unwrap();
         group.notify.any = script(&format!("echo \"$@\" > {}", path("group")));
         model.global.vrrp_notify_fifo = conf_parsers::keepalived::model::global::Fifo {

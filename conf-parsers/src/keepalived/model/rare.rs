@@ -12,16 +12,10 @@ impl<T: 'static> Unwritten for Option<T> {
     const UNWRITTEN: &'static Self = &None;
 }
 
-/// A large part of something of which there may be a thousand: as long as nobody changes it, it costs a pointer.
+/// A large part of something of which there may be a thousand: as long as nobody changes it, it costs a pointer. To borrow it for
+/// a change makes it large; [`Self::compact`] finds out that nothing came of that.
 #[derive(Clone, Debug)]
 pub struct Rare<T>(Option<Box<T>>);
-
-impl<T> Rare<T> {
-    /// Whether somebody has changed it, or borrowed it to change it.
-    pub const fn is_written(&self) -> bool {
-        self.0.is_some()
-    }
-}
 
 impl<T: Unwritten + PartialEq> Rare<T> {
     /// Gives back the room of a part that is as nobody wrote it.
@@ -35,12 +29,6 @@ impl<T: Unwritten + PartialEq> Rare<T> {
 impl<T> Default for Rare<T> {
     fn default() -> Self {
         Self(None)
-    }
-}
-
-impl<T> From<T> for Rare<T> {
-    fn from(part: T) -> Self {
-        Self(Some(Box::new(part)))
     }
 }
 
@@ -93,15 +81,14 @@ mod tests {
         assert!(part.0.is_none() && Part::is_empty(&part));
         assert_eq!(size_of_val(&part), size_of::<usize>());
         Part::add(&mut part, 1);
-        assert!(part.is_written());
+        assert!(part.0.is_some());
         assert_eq!(*part, Part(vec![1]));
         assert_ne!(part, Rare::default());
         part.compact();
-        assert!(part.is_written());
+        assert!(part.0.is_some());
         (*part).0.clear();
         assert_eq!(part, Rare::default());
         part.compact();
-        assert!(!part.is_written());
-        assert_eq!(*Rare::from(Part(vec![2])), Part(vec![2]));
+        assert!(part.0.is_none());
     }
 }

@@ -100,26 +100,13 @@ fn create(
     ack: u16,
     sequence: u32,
 ) -> bool {
-    if !ct.orig.known.has(Known::L3) || !matches!(ct.orig.l3, AF_INET | AF_INET6) {
-        return false;
-    }
     let mut entry = ct.clone();
-    if let Some(seconds) = timeout {
-        entry.set_timeout(seconds);
-    }
     if let Some(bits) = entry.status() {
         entry.set_status(bits & !status::EXPECTED);
     }
-    if liberal {
-        be_liberal(&mut entry);
-    }
-    without_idle_synproxy(&mut entry);
-    let begin = out.len();
-    let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | ack;
-    header(out, SUBSYS_CONNTRACK, 0, flags, sequence, ct.orig.l3);
-    conntrack(out, &entry, &ct.orig.mirrored());
-    finish(out.get_mut(begin..).unwrap_or_default());
-    true
+    let flags = NLM_F_CREATE | NLM_F_EXCL | ack;
+    let reply = ct.orig.mirrored();
+    into_kernel(out, entry, &reply, (timeout, liberal), flags, sequence)
 }
 
 /// A request that changes an entry to what a peer says of it: [`ConntrackOp::Update`] without what may not be changed once
@@ -154,32 +141,40 @@ fn update(
     ack: u16,
     sequence: u32,
 ) -> bool {
-    if !ct.orig.known.has(Known::L3) || !matches!(ct.orig.l3, AF_INET | AF_INET6) {
-        return false;
-    }
     let mut entry = ct.clone();
     entry.unset(Attr::NAT.with(Attr::HELPER));
     entry.set_master(Tuple::default());
-    if let Some(seconds) = timeout {
-        entry.set_timeout(seconds);
-    }
     if let Some(bits) = entry.status() {
         entry.set_status(bits & !(status::SRC_NAT | status::DST_NAT));
+    }
+    let reply = Tuple::default();
+    into_kernel(out, entry, &reply, (timeout, liberal), ack, sequence)
+}
+
+/// Appends the message that puts `entry` into the kernel, as [`create_request`] and [`update_request`] have in common.
+fn into_kernel(
+    out: &mut Vec<u8>,
+    mut entry: Conntrack,
+    reply: &Tuple,
+    (timeout, liberal): (Option<u32>, bool),
+    flags: u16,
+    sequence: u32,
+) -> bool {
+    let l3 = entry.orig.l3;
+    if !entry.orig.known.has(Known::L3) || !matches!(l3, AF_INET | AF_INET6) {
+        return false;
+    }
+    if let Some(seconds) = timeout {
+        entry.set_timeout(seconds);
     }
     if liberal {
         be_liberal(&mut entry);
     }
     without_idle_synproxy(&mut entry);
     let begin = out.len();
-    header(
-        out,
-        SUBSYS_CONNTRACK,
-        0,
-        NLM_F_REQUEST | ack,
-        sequence,
-        ct.orig.l3,
-    );
-    conntrack(out, &entry, &Tuple::default());
+    let flags = NLM_F_REQUEST | flags;
+    header(out, SUBSYS_CONNTRACK, 0, flags, sequence, l3);
+    conntrack(out, &entry, reply);
     finish(out.get_mut(begin..).unwrap_or_default());
     true
 }

@@ -203,10 +203,7 @@ pub(super) fn trackers(ctx: &mut Ctx<'_>, vrrp: &mut VrrpModel, interfaces: &mut
         }
     }
     for (index, instance) in vrrp.instances.iter_mut().enumerate() {
-        let looked_at = trackers::of_instance(interfaces, index);
-        if !looked_at.is_empty() || instance.tracked.is_written() {
-            instance.tracked.interfaces = looked_at;
-        }
+        instance.tracked.interfaces = trackers::of_instance(interfaces, index);
     }
 }
 

@@ -424,12 +424,7 @@ impl Work<'_, '_> {
         if let (Some(own), Some(configured)) = (self.own, self.configured) {
             let base = self.interfaces.base(own);
             let mut kept = Vec::new();
-            let listed = if self.i.track.is_written() {
-                std::mem::take(&mut self.i.track.interfaces)
-            } else {
-                Vec::new()
-            };
-            for t in listed {
+            for t in std::mem::take(&mut self.i.track.interfaces) {
                 let at = self.interfaces.named(self.ctx, &t.name);
                 if at == base {
                     let n = &self.name;
@@ -442,9 +437,7 @@ impl Work<'_, '_> {
                 self.looks_at(at, Some(t.weight), t.reverse, Reason::TRACK);
                 kept.push(t);
             }
-            if !kept.is_empty() {
-                self.i.track.interfaces = kept;
-            }
+            self.i.track.interfaces = kept;
             let weight = self.own_weight();
             self.looks_at(configured, weight, false, Reason::OWN);
             let below = self.interfaces.base(configured);

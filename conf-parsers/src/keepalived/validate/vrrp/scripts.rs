@@ -36,24 +36,14 @@ pub(super) fn check(ctx: &mut Ctx<'_>, vrrp: &mut VrrpModel) {
         insecure.push(name.clone());
     }
     for i in &mut vrrp.instances {
-        if i.notify.is_written() {
-            all = all.with(ctx.check_script(&mut i.notify.backup));
-            all = all.with(ctx.check_script(&mut i.notify.master));
-            all = all.with(ctx.check_script(&mut i.notify.fault));
-            all = all.with(ctx.check_script(&mut i.notify.stop));
-        }
-        if i.notify_deleted_script.is_written() {
-            all = all.with(ctx.check_script(&mut i.notify_deleted_script));
-        }
-        if i.notify.is_written() {
-            all = all.with(ctx.check_script(&mut i.notify.any));
-        }
-        if i.notify_master_rx_lower_pri.is_written() {
-            all = all.with(ctx.check_script(&mut i.notify_master_rx_lower_pri));
-        }
-        if i.track.is_written() {
-            forget(&mut i.track, &insecure);
-        }
+        all = all.with(ctx.check_script(&mut i.notify.backup));
+        all = all.with(ctx.check_script(&mut i.notify.master));
+        all = all.with(ctx.check_script(&mut i.notify.fault));
+        all = all.with(ctx.check_script(&mut i.notify.stop));
+        all = all.with(ctx.check_script(&mut i.notify_deleted_script));
+        all = all.with(ctx.check_script(&mut i.notify.any));
+        all = all.with(ctx.check_script(&mut i.notify_master_rx_lower_pri));
+        forget(&mut i.track, &insecure);
     }
     for group in &mut vrrp.sync_groups {
         all = all.with(notifies(ctx, &mut group.notify));

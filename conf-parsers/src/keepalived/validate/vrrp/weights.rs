@@ -10,9 +10,6 @@ impl Work<'_, '_> {
         if grouped || self.owner() {
             self.drop_weights(grouped);
         }
-        if !self.i.track.is_written() {
-            return;
-        }
         let track = &self.i.track;
         let tracked = &mut self.i.tracked;
         tracked.scripts.clone_from(&track.scripts);
