@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a person does with this repository, one word each.
 
+mod again;
 mod cross;
 mod deb;
 mod demo;

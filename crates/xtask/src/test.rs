@@ -4,7 +4,7 @@ use testkit::need::SKIPPED;
 use testkit::sut::ORIGINAL_ROOT;
 
 use crate::steps::{Steps, cargo, run as run_command};
-use crate::{Result, guest_modules, install, layers, size, target_dir};
+use crate::{Result, again, guest_modules, install, layers, size, target_dir};
 
 /// One set of features for both, so that it is built once.
 const CHECKS: &str = "-p keepalived-rs --features tls,regex,dbus --lib -- probe dbus every_keyword";
@@ -55,15 +55,18 @@ fn all(steps: &mut Steps) -> Result<()> {
         let skipped = target_dir().join("skipped-tests");
         // Left by an earlier run; absent at first.
         let _absent = std::fs::remove_file(&skipped);
-        let mut test = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-        let result = run_command(test.env(ORIGINAL_ROOT, &originals).env(SKIPPED, &skipped));
+        let result = again::tests(|| {
+            let mut test = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+            test.env(ORIGINAL_ROOT, &originals).env(SKIPPED, &skipped);
+            test
+        });
         let list = std::fs::read_to_string(&skipped).unwrap_or_default();
         println!("{} tests skipped\n{list}", list.lines().count());
         result
     })?;
     steps.step("tests with iptables", || {
         let words = "test -p keepalived-rs --locked --features iptables --test lab_iptables";
-        run_command(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
+        again::tests(|| cargo(&words.split(' ').collect::<Vec<_>>()))
     })?;
     steps.step("checks with TLS and regular expressions, D-Bus", || {
         for what in [
@@ -72,8 +75,11 @@ fn all(steps: &mut Steps) -> Result<()> {
             CHECKS_BESIDE,
         ] {
             let words = format!("test --locked {what}");
-            let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
-            run_command(test.env(ORIGINAL_ROOT, &originals))?;
+            again::tests(|| {
+                let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
+                test.env(ORIGINAL_ROOT, &originals);
+                test
+            })?;
         }
         Ok(())
     })?;
@@ -83,11 +89,12 @@ fn all(steps: &mut Steps) -> Result<()> {
             return Ok(());
         };
         let words = "test --locked -p conntrackd-rs --test helpers -- --ignored";
-        let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
-        run_command(
+        again::tests(|| {
+            let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
             test.env(ORIGINAL_ROOT, &originals)
-                .env("CTHELPER_MODULES", modules),
-        )
+                .env("CTHELPER_MODULES", &modules);
+            test
+        })
     })?;
     steps.step("release build", || {
         run_command(&mut cargo(&[

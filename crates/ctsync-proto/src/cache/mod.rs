@@ -1,6 +1,8 @@
 //! A cache: entries in numbered slots with a hash over their flow.
 //!
-//! Slots live in pieces of fixed size, so that growing never copies and never doubles the memory.
+//! Slots live in pieces of fixed size, so that growing never copies and never doubles the memory. The index keeps the hash of each
+//! entry beside its slot: when it grows with some hundred thousand entries, looking each of them up would take so long that the
+//! kernel's events overrun their buffer meanwhile.
 
 mod object;
 mod told;
@@ -55,7 +57,7 @@ enum Slot<T> {
 pub(crate) struct Cache<T> {
     pieces: Vec<Vec<Slot<T>>>,
     free: u32,
-    index: HashTable<u32>,
+    index: HashTable<Place>,
     hasher: FixedState,
     limit: u32,
     pub(crate) counters: CacheCounters,
@@ -63,18 +65,27 @@ pub(crate) struct Cache<T> {
 
 const NIL: u32 = u32::MAX;
 
+/// An entry of the index.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u32,
+    slot: u32,
+}
+
+impl Place {
+    /// What the table wants: it looks at bits of both ends.
+    fn wide(&self) -> u64 {
+        wide(self.hash)
+    }
+}
+
+fn wide(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
 fn place(slot: u32) -> (usize, usize) {
     let slot = usize::try_from(slot).unwrap_or(usize::MAX);
     (slot / PIECE, slot % PIECE)
-}
-
-/// Hash of the entry in a slot.
-fn hash_of<T: Object>(pieces: &[Vec<Slot<T>>], hasher: &FixedState, slot: u32) -> u64 {
-    let (piece, at) = place(slot);
-    match pieces.get(piece).and_then(|p| p.get(at)) {
-        Some(Slot::Used(entry)) => entry.object.hash(hasher),
-        _ => 0,
-    }
 }
 
 impl<T: Object> Cache<T> {
@@ -137,24 +148,28 @@ impl<T: Object> Cache<T> {
 
     /// The slot of the entry of the same flow.
     pub(crate) fn find(&self, object: &T) -> Option<u32> {
-        self.find_hashed(object, object.hash(&self.hasher))
+        self.find_hashed(object, self.hash(object))
     }
 
-    fn find_hashed(&self, object: &T, hash: u64) -> Option<u32> {
-        self.index
-            .find(hash, |slot| {
-                self.get(*slot).is_some_and(|e| e.object.same(object))
-            })
-            .copied()
+    fn find_hashed(&self, object: &T, hash: u32) -> Option<u32> {
+        let same = |place: &Place| {
+            place.hash == hash && self.get(place.slot).is_some_and(|e| e.object.same(object))
+        };
+        Some(self.index.find(wide(hash), same)?.slot)
+    }
+
+    fn hash(&self, object: &T) -> u32 {
+        let hash = object.hash(&self.hasher);
+        u32::try_from(hash >> 32).unwrap_or_default()
     }
 
     /// Adds an object whose flow is not cached. `None`, counted, when the cache is full.
     pub(crate) fn add(&mut self, object: T, now: u32, round: u8) -> Option<u32> {
-        let hash = object.hash(&self.hasher);
+        let hash = self.hash(&object);
         self.add_hashed(object, hash, now, round)
     }
 
-    fn add_hashed(&mut self, object: T, hash: u64, now: u32, round: u8) -> Option<u32> {
+    fn add_hashed(&mut self, object: T, hash: u32, now: u32, round: u8) -> Option<u32> {
         if self.total() >= self.limit {
             self.counters.add_fail = self.counters.add_fail.wrapping_add(1);
             self.counters.add_fail_full = self.counters.add_fail_full.wrapping_add(1);
@@ -169,9 +184,8 @@ impl<T: Object> Cache<T> {
             round,
         });
         let slot = self.take_slot(entry);
-        let (pieces, hasher) = (&self.pieces, &self.hasher);
         self.index
-            .insert_unique(hash, slot, |slot| hash_of(pieces, hasher, *slot));
+            .insert_unique(wide(hash), Place { hash, slot }, Place::wide);
         self.counters.add_ok = self.counters.add_ok.wrapping_add(1);
         self.counters.active = self.counters.active.saturating_add(1);
         Some(slot)
@@ -180,11 +194,8 @@ impl<T: Object> Cache<T> {
     /// Makes room in the index for this many entries more, within the limit, so that it grows once and not step by step.
     pub(crate) fn expect_more(&mut self, entries: u32) {
         let room = entries.min(self.limit.saturating_sub(self.total()));
-        let (pieces, hasher) = (&self.pieces, &self.hasher);
         self.index
-            .reserve(usize::try_from(room).unwrap_or(0), |slot| {
-                hash_of(pieces, hasher, *slot)
-            });
+            .reserve(usize::try_from(room).unwrap_or(0), Place::wide);
     }
 
     fn take_slot(&mut self, value: Slot<T>) -> u32 {
@@ -233,8 +244,9 @@ impl<T: Object> Cache<T> {
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry<T>> {
-        let hash = self.get(slot)?.object.hash(&self.hasher);
-        if let Ok(found) = self.index.find_entry(hash, |s| *s == slot) {
+        let hash = self.hash(&self.get(slot)?.object);
+        let found = self.index.find_entry(wide(hash), |p| p.slot == slot);
+        if let Ok(found) = found {
             found.remove();
         }
         let free = Slot::Free(self.free);

@@ -51,7 +51,7 @@ impl<T: Object> Cache<T> {
         now: u32,
         round: u8,
     ) -> Option<u32> {
-        let hash = object.hash(&self.hasher);
+        let hash = self.hash(&object);
         if let Some(slot) = self.find_hashed(&object, hash) {
             self.forget(queues, slot);
         }
@@ -66,7 +66,7 @@ impl<T: Object> Cache<T> {
         now: u32,
         round: u8,
     ) -> Option<u32> {
-        let hash = object.hash(&self.hasher);
+        let hash = self.hash(&object);
         if let Some(slot) = self.find_hashed(&object, hash) {
             if let Some(entry) = self.get_mut(slot).filter(|e| e.state != State::Dead) {
                 entry.object.merge(object);

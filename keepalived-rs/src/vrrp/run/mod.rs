@@ -62,7 +62,7 @@ use crate::process::Scheduling;
 /// Addresses, routes and rules that are set together when many instances become master at once, rounded up to whole instances.
 /// A batch of these needs four system calls, some microseconds, while each address takes the kernel ten: more would save little, and the
 /// last address keeps the announcement of the first waiting.
-const OBJECTS_AT_ONCE: usize = 8;
+const OBJECTS_AT_ONCE: usize = 16;
 /// How often deadlines that are due by now go ahead of log lines and repeated announcements of one turn.
 const URGENT_ROUNDS: usize = 64;
 /// Repeated announcements between two looks at the deadlines.
