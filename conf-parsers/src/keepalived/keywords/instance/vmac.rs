@@ -75,6 +75,25 @@ fn user_of(ctx: &Ctx<'_>, name: &str) -> Option<Box<str>> {
         .map(|i| i.name.value.clone())
 }
 
+/// Whether an interface of this kind and mode may get the name: no other instance uses it, and what is there under it already is
+/// `wanted`. Says why not.
+fn is_free(ctx: &mut Ctx<'_>, name: &str, kind: (LinkKind, u32), wanted: &str) -> bool {
+    if let Some(other) = user_of(ctx, name) {
+        complain(ctx, |n| {
+            format!("({n}) VRRP instance {other} is already using {name} - ignoring name")
+        });
+        return false;
+    }
+    let other = ctx.host.interface(name);
+    if other.is_some_and(|i| (i.kind, i.vlan_mode) != kind) {
+        complain(ctx, |n| {
+            format!("({n}) interface {name} already exists and is not {wanted}")
+        });
+        return false;
+    }
+    true
+}
+
 pub(super) fn use_vmac(ctx: &mut Ctx<'_>, line: &Line) -> Flow {
     let mut vmac = get(ctx, |i| i.vmac.clone()).flatten().unwrap_or_default();
     let mut at = 1;
@@ -146,19 +165,8 @@ fn vmac_name(ctx: &mut Ctx<'_>, vmac: &mut Vmac, line: &Line, at: usize) -> Flow
         );
         return Ok(());
     }
-    if let Some(other) = user_of(ctx, name) {
-        complain(ctx, |n| {
-            format!("({n}) VRRP instance {other} is already using {name} - ignoring name")
-        });
-        return Ok(());
-    }
-    let other = ctx.host.interface(name);
-    if other.is_some_and(|i| (i.kind, i.vlan_mode) != (LinkKind::Macvlan, MACVLAN_MODE_PRIVATE)) {
-        complain(ctx, |n| {
-            format!(
-                "({n}) interface {name} already exists and is not a private macvlan; ignoring vmac if_name"
-            )
-        });
+    let kind = (LinkKind::Macvlan, MACVLAN_MODE_PRIVATE);
+    if !is_free(ctx, name, kind, "a private macvlan; ignoring vmac if_name") {
         return Ok(());
     }
     vmac.name = Some(Spanned::new(name.into(), line.span_of(at)));
@@ -278,19 +286,8 @@ fn ipvlan_name(ctx: &mut Ctx<'_>, ipvlan: &mut Ipvlan, line: &Line, at: usize) -
         });
         return Ok(());
     }
-    if let Some(other) = user_of(ctx, name) {
-        complain(ctx, |n| {
-            format!("({n}) VRRP instance {other} is already using {name} - ignoring name")
-        });
-        return Ok(());
-    }
-    let other = ctx.host.interface(name);
-    if other.is_some_and(|i| (i.kind, i.vlan_mode) != (LinkKind::Ipvlan, IPVLAN_MODE_L2)) {
-        complain(ctx, |n| {
-            format!(
-                "({n}) interface {name} already exists and is not an l2 ipvlan; ignoring ipvlan if_name"
-            )
-        });
+    let kind = (LinkKind::Ipvlan, IPVLAN_MODE_L2);
+    if !is_free(ctx, name, kind, "an l2 ipvlan; ignoring ipvlan if_name") {
         return Ok(());
     }
     ipvlan.name = Some(Spanned::new(name.into(), line.span_of(at)));
