@@ -16,14 +16,13 @@ const LIMIT: usize = 3;
 /// What starts the names of tests that need a real kernel or the originals.
 const LABORATORY: [&str; 3] = ["lab_", "ref_", "uml_"];
 
-/// Runs `cargo test` as `command` makes it, and the laboratory's tests that failed once more, one after the other.
+/// Runs `cargo test --no-fail-fast` as `command` makes it, and the laboratory's tests that failed once more, one after the other.
 ///
 /// # Errors
 /// When a test fails twice, or one that has no second try fails.
 pub(crate) fn tests(command: impl Fn() -> Command) -> Result<()> {
     let mut seen = Seen::default();
-    let result = first(command(), &mut seen);
-    let Some(why) = result.err() else {
+    let Err(why) = first(&command(), &mut seen) else {
         return Ok(());
     };
     if !seen.may_try_again() {
@@ -41,10 +40,30 @@ pub(crate) fn tests(command: impl Fn() -> Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs the command and passes its output on.
-fn first(mut command: Command, seen: &mut Seen) -> Result<()> {
+/// Runs the command and passes its output on. What cargo says and what the tests say come in one stream, so that each is seen in
+/// its place.
+fn first(command: &Command, seen: &mut Seen) -> Result<()> {
+    if !command.get_args().any(|word| word == "--no-fail-fast") {
+        return Err("a second try needs --no-fail-fast: all tests have to run once".to_owned());
+    }
     let fail = |e: std::io::Error| format!("cargo: {e}");
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(fail)?;
+    let mut merged = Command::new("sh");
+    merged
+        .args(["-c", "exec \"$@\" 2>&1", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    if let Some(dir) = command.get_current_dir() {
+        merged.current_dir(dir);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => merged.env(name, value),
+            None => merged.env_remove(name),
+        };
+    }
+    let mut child = merged.spawn().map_err(fail)?;
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).split(b'\n') {
             let line = String::from_utf8_lossy(&line.map_err(fail)?).into_owned();
@@ -63,28 +82,27 @@ fn first(mut command: Command, seen: &mut Seen) -> Result<()> {
 #[derive(Debug, Default)]
 struct Seen {
     failed: Vec<String>,
-    /// Programs that began less those that told a result: one that is killed tells none.
-    unfinished: usize,
-    /// Failures by the results' count.
-    counted: usize,
+    /// Whether a test of the present program failed.
+    named: bool,
+    /// A program failed otherwise than by a test.
+    unexplained: bool,
 }
 
 impl Seen {
     fn line(&mut self, line: &str) {
-        if line.starts_with("running ") && line.contains(" test") {
-            self.unfinished += 1;
-        }
         let name = line.strip_prefix("test ");
         if let Some(name) = name.and_then(|rest| rest.strip_suffix(" ... FAILED")) {
-            self.failed.push(name.to_owned());
+            self.named = true;
+            // What runs in a guest says it there, too.
+            if !self.failed.iter().any(|known| known == name) {
+                self.failed.push(name.to_owned());
+            }
         }
-        if let Some(result) = line.strip_prefix("test result: ") {
-            self.unfinished = self.unfinished.saturating_sub(1);
-            let count = result
-                .split("; ")
-                .find_map(|part| part.strip_suffix(" failed"));
-            self.counted += count.and_then(|n| n.parse().ok()).unwrap_or(0);
+        // Cargo's line behind each program that failed, and what it says of one that was killed.
+        if line.starts_with("error: test failed, to rerun pass") {
+            self.unexplained |= !std::mem::take(&mut self.named);
         }
+        self.unexplained |= line.starts_with("Caused by:");
     }
 
     fn may_try_again(&self) -> bool {
@@ -93,61 +111,71 @@ impl Seen {
             LABORATORY.iter().any(|start| last.starts_with(start))
         };
         (1..=LIMIT).contains(&self.failed.len())
-            && self.failed.len() == self.counted
-            && self.unfinished == 0
+            && !self.unexplained
             && self.failed.iter().all(laboratory)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Seen;
+    use super::{Seen, first};
+    use std::process::Command;
 
-    fn seen(text: &str) -> Seen {
+    fn seen(lines: &[&str]) -> Seen {
         let mut seen = Seen::default();
-        for line in text.lines() {
+        for line in lines {
             seen.line(line);
         }
         seen
     }
 
-    const RESULT: &str = "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 9.31s";
+    const FAILED: &str = "error: test failed, to rerun pass `-p keepalived-rs --test beside`";
 
     #[test]
     fn one_test_of_the_laboratory_is_tried_again() {
-        let text =
-            format!("running 2 tests\ntest a::ref_one ... FAILED\ntest lab_two ... ok\n{RESULT}");
-        let seen = seen(&text);
+        let seen = seen(&["test a::ref_one ... FAILED", "test lab_two ... ok", FAILED]);
         assert_eq!(seen.failed, ["a::ref_one"]);
         assert!(seen.may_try_again());
     }
 
     #[test]
     fn other_tests_are_not() {
-        let text = format!("running 2 tests\ntest a::lab::one ... FAILED\n{RESULT}");
-        assert!(!seen(&text).may_try_again());
+        assert!(!seen(&["test a::lab::one ... FAILED", FAILED]).may_try_again());
     }
 
     #[test]
-    fn a_program_that_ended_without_a_result_fails() {
-        let text = format!(
-            "running 2 tests\ntest ref_one ... FAILED\n{RESULT}\n\nrunning 3 tests\ntest x ... ok\n"
-        );
-        assert!(!seen(&text).may_try_again());
+    fn a_program_that_is_killed_fails() {
+        let killed = [
+            "test ref_one ... FAILED",
+            FAILED,
+            "Caused by:",
+            "  process didn't exit successfully: `x` (signal: 11, SIGSEGV: invalid memory reference)",
+        ];
+        assert!(!seen(&killed).may_try_again());
     }
 
     #[test]
-    fn a_failure_without_a_line_of_its_own_fails() {
-        let text = format!("running 1 test\ntest ref_one ... FAILED\n{RESULT}\n");
-        assert!(!seen(&format!("{text}running 1 test\n{RESULT}\n")).may_try_again());
+    fn a_failure_without_a_test_fails() {
+        assert!(!seen(&["test ref_one ... FAILED", FAILED, FAILED]).may_try_again());
     }
 
     #[test]
     fn many_failures_are_no_accident() {
-        let lines: String = (0..4)
-            .map(|n| format!("test lab_{n} ... FAILED\n"))
-            .collect();
-        let result = RESULT.replace("1 failed", "4 failed");
-        assert!(!seen(&format!("running 4 tests\n{lines}{result}\n")).may_try_again());
+        let lines = [0, 1, 2, 3].map(|n| format!("test lab_{n} ... FAILED"));
+        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        lines.push(FAILED);
+        assert!(!seen(&lines).may_try_again());
+    }
+
+    #[test]
+    fn both_streams_are_read() {
+        let script = "echo 'test ref_one ... FAILED'; echo \"$LINE\" >&2; exit 101";
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script, "--no-fail-fast"])
+            .env("LINE", FAILED);
+        let mut seen = Seen::default();
+        assert!(first(&command, &mut seen).is_err());
+        assert!(!seen.named && seen.may_try_again());
     }
 }

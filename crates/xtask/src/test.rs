@@ -65,7 +65,8 @@ fn all(steps: &mut Steps) -> Result<()> {
         result
     })?;
     steps.step("tests with iptables", || {
-        let words = "test -p keepalived-rs --locked --features iptables --test lab_iptables";
+        let words =
+            "test --locked --no-fail-fast -p keepalived-rs --features iptables --test lab_iptables";
         again::tests(|| cargo(&words.split(' ').collect::<Vec<_>>()))
     })?;
     steps.step("checks with TLS and regular expressions, D-Bus", || {
@@ -74,7 +75,7 @@ fn all(steps: &mut Steps) -> Result<()> {
             CHECKS,
             CHECKS_BESIDE,
         ] {
-            let words = format!("test --locked {what}");
+            let words = format!("test --locked --no-fail-fast {what}");
             again::tests(|| {
                 let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
                 test.env(ORIGINAL_ROOT, &originals);
@@ -88,7 +89,7 @@ fn all(steps: &mut Steps) -> Result<()> {
             println!("SKIPPED: the two tests of conntrackd's helpers that need them");
             return Ok(());
         };
-        let words = "test --locked -p conntrackd-rs --test helpers -- --ignored";
+        let words = "test --locked --no-fail-fast -p conntrackd-rs --test helpers -- --ignored";
         again::tests(|| {
             let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
             test.env(ORIGINAL_ROOT, &originals)

@@ -75,8 +75,14 @@ impl Agents {
         let answers = [
             "snmpd", "-f", "-m", "", "-C", "-c", &conf, "-Lo", "-p", &pid,
         ];
+        let trapd = node.spawn("traps", &hears).unwrap();
+        // The agent says once that it has started, whether anybody listens or not.
+        while !node.check(&["ss", "-uln"]).unwrap().contains(HEARS) {
+            assert!(Instant::now() < end, "{}", trapd.output());
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let agents = Self {
-            trapd: node.spawn("traps", &hears).unwrap(),
+            trapd,
             snmpd: node.spawn("snmpd", &answers).unwrap(),
         };
         while !Path::new(&file("master")).exists() || !agents.trapd.output().contains("3.1.1.5.1") {
