@@ -95,7 +95,7 @@ pub fn render(diagnostic: &Diagnostic, files: &Files, style: PrefixStyle) -> Str
         Some(name) if style == PrefixStyle::Copy || name.named => {
             format!("({}: Line {line}) {}", name.shown, diagnostic.text)
         }
-        _ if span.line > 0 => format!("(Line {line}) {}", diagnostic.text),
+        _ if line > 0 => format!("(Line {line}) {}", diagnostic.text),
         _ => diagnostic.text.clone(),
     }
 }
@@ -146,6 +146,13 @@ mod tests {
             "(/etc/k.conf: Line 7) x"
         );
         assert_eq!(render(&d(FileId(9), 0), &files, PrefixStyle::Reader), "x");
+        let one = files.add(FileName {
+            shown: "/etc/one.conf".to_owned(),
+            named: false,
+            unended: vec![1],
+        });
+        // Nothing has a number before the first line is ended.
+        assert_eq!(render(&d(one, 1), &files, PrefixStyle::Reader), "x");
     }
 
     #[test]
