@@ -26,9 +26,15 @@ pub const WAN_VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 4));
 /// The server behind the provider's gateway.
 pub const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10)), 7007);
 
-/// What translates LAN traffic, and what admits only connections that are new from the LAN or known.
+/// What translates LAN traffic, and what admits only connections that are new from the LAN or known. Nothing answers on the WAN: a
+/// router has its addresses some milliseconds before it has the connections of the other one, and a segment that comes between
+/// would be answered with a reset, which ends the session.
 const FIREWALL: &str = "\
 table ip page {
+    chain input {
+        type filter hook input priority 0;
+        iifname \"eth0.2\" meta l4proto tcp drop
+    }
     chain forward {
         type filter hook forward priority 0; policy drop;
         ct state invalid drop
