@@ -9,6 +9,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::syscall::Seconds;
+
 /// A moment as a calendar shows it in the local time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
@@ -51,7 +53,7 @@ impl LocalTime {
 
     /// `seconds` since 1970 (UTC) plus `nanos` in the local zone.
     pub fn from_unix(seconds: u64, nanos: u32) -> Self {
-        let seconds = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
+        let seconds = Seconds::try_from(seconds).unwrap_or(Seconds::MAX);
         let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
         // SAFETY: both pointers are to live locals of the right types, and an all-zero `tm` is a valid
         // value (its zone pointer may be null), so reading it is sound even if the call fails. The

@@ -11,7 +11,7 @@ use netlink_wire::framing::{F_DUMP_INTR, push_dump};
 use netlink_wire::{Batch, Event, Message, Messages, Reply};
 
 use crate::sockopt::{receive_buffer, set_int, set_receive_buffer_force};
-use crate::syscall::{check, check_len, own};
+use crate::syscall::{Seconds, check, check_len, own};
 
 /// Room for the largest datagram that Linux sends in a dump (`NLMSG_GOODSIZE` is at most 32 KiB).
 pub const DATAGRAM_LEN: usize = 32 * 1024;
@@ -21,7 +21,7 @@ const REQUESTS_AT_ONCE: u32 = 64;
 /// Bytes of a receive buffer that an acknowledgement may take, the kernel's own structures with it.
 const ACKNOWLEDGEMENT_LEN: u32 = 1024;
 /// How long the kernel may take for its answer to a request. It answers before `sendmsg` returns, so this is a last resort.
-const ANSWER_SECONDS: libc::time_t = 5;
+const ANSWER_SECONDS: Seconds = 5;
 /// How often a dump that changed under the hand is asked for again.
 const DUMP_TRIES: u32 = 5;
 

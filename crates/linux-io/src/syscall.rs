@@ -1,7 +1,15 @@
-//! The C library's error convention as `io::Result`.
+//! The C library's error convention as `io::Result`, and its seconds.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// Seconds as the C library takes them. The libc crate will give them musl's 64 bits on 32-bit machines, too, and says so to whoever
+/// names the type.
+#[cfg_attr(
+    target_env = "musl",
+    expect(deprecated, reason = "there is no other name")
+)]
+pub(crate) type Seconds = libc::time_t;
 
 /// Turns `-1` into the thread's `errno`.
 pub(crate) fn check(ret: libc::c_int) -> io::Result<libc::c_int> {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use net_types::Instant;
 
-use crate::syscall::{check, check_len, own};
+use crate::syscall::{Seconds, check, check_len, own};
 
 /// `CLOCK_MONOTONIC` in microseconds, rounded down. Does not advance while the machine sleeps.
 pub fn monotonic_now() -> Instant {
@@ -50,7 +50,7 @@ impl TimerFd {
                 // Zero would disarm: the first microsecond of the clock stands for it, which is past just the same.
                 let micros = at.as_micros().max(1);
                 spec.it_value.tv_sec =
-                    libc::time_t::try_from(micros / 1_000_000).unwrap_or(libc::time_t::MAX);
+                    Seconds::try_from(micros / 1_000_000).unwrap_or(Seconds::MAX);
                 spec.it_value.tv_nsec =
                     libc::c_long::try_from(micros % 1_000_000).unwrap_or(0) as _;
                 spec.it_value.tv_nsec *= 1_000;
