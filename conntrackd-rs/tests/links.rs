@@ -353,6 +353,11 @@ fn lab_tcp_waits_for_a_peer_that_does_not_read() {
         0
     );
     drop((held, listener));
+    // A child that another test has just started may hold it until it is its own program.
+    wait_for("a free port", || {
+        let listeners = lab.r2.check(&["ss", "-Hltn"]).expect("a list");
+        !listeners.contains(":3780 ")
+    });
     let two = Daemon::start_sync(&lab.r2, "two", None, &small(2, 3780), "Userspace");
     two.ask(&["-n"]);
     two.wait_flows(&["-e"], 4_000);

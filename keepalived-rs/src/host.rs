@@ -270,13 +270,10 @@ impl Host for System {
     }
 
     fn canonical_host_name(&self) -> Option<String> {
-        // Kept, as the original keeps it: the parent asks before it has children, and no reload waits for a name service.
-        static KEPT: OnceLock<String> = OnceLock::new();
-        if let Some(name) = KEPT.get() {
-            return Some(name.clone());
-        }
-        let name = self.ask_for_host_name()?;
-        Some(KEPT.get_or_init(|| name).clone())
+        // Kept, as the original keeps it, also that there is none: the parent asks before it has children, and no reload waits for a
+        // name service, least of all for one that does not answer (musl gives up after five seconds).
+        static KEPT: OnceLock<Option<String>> = OnceLock::new();
+        KEPT.get_or_init(|| self.ask_for_host_name()).clone()
     }
 
     fn own_user_name(&self) -> Option<String> {

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use testkit::link::cable;
 use testkit::node::{Node, Process};
 
+/// Long enough for whatever is waited for; it only ends a test that has gone wrong.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// One daemon on a node: ours, or the original in `root`.
 pub(crate) struct Daemon<'a> {
     pub(crate) node: &'a Node,
@@ -130,11 +133,13 @@ impl<'a> Daemon<'a> {
     }
 
     pub(crate) fn wait_started(&self) {
-        wait_for(&format!("the start of {}", self.config), || {
-            self.process
-                .output()
-                .contains("-- starting in console mode --")
-        });
+        let start = Instant::now();
+        let said = || self.process.output();
+        while !said().contains("-- starting in console mode --") {
+            let late = start.elapsed() >= LIMIT;
+            assert!(!late, "{} did not start: {}", self.config, said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// What its own client prints.
@@ -162,7 +167,7 @@ impl<'a> Daemon<'a> {
                 return;
             }
             assert!(
-                start.elapsed() < Duration::from_secs(20),
+                start.elapsed() < LIMIT,
                 "{have} flows instead of {count} in {what:?} of {}\n{}\n{}",
                 self.config,
                 self.ask(&["-s", "network"]),
@@ -206,10 +211,7 @@ pub(crate) fn sorted(listing: &str) -> Vec<String> {
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "{what} did not happen"
-        );
+        assert!(start.elapsed() < LIMIT, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
