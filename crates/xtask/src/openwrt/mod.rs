@@ -1,6 +1,6 @@
 //! `cargo xtask openwrt`: the packages of `openwrt-feed/`, checked without OpenWrt's build system and without a router.
 //!
-//! What comes in: the feed, both daemons built for release, the static musl build, the originals. What goes out: a list of steps,
+//! What comes in: the feed, both daemons (built for release here), the static musl build, the originals. What goes out: a list of steps,
 //! all of which must hold. Stand-ins for OpenWrt's make rules and shell functions lie in `crates/xtask/openwrt/`, inputs and what
 //! the original package makes of them in `testdata/openwrt/`.
 //!
@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use testkit::node::enter_lab;
 use testkit::sut::Programs;
 
-use crate::steps::Steps;
+use crate::steps::{Steps, cargo, run as run_command};
 use crate::{Result, demo, install, root, target_dir};
 
 /// What the steps work with.
@@ -65,13 +65,11 @@ pub(crate) fn run(wanted: &[&str]) -> Result<()> {
         "python3",
         "/usr/lib/python3/dist-packages/kconfiglib.py",
     ])?;
+    // With what the originals here have been built with.
+    let build = "build --release --quiet --locked -p keepalived-rs -p conntrackd-rs --features keepalived-rs/dbus";
+    run_command(&mut cargo(&build.split(' ').collect::<Vec<_>>()))?;
     let programs = demo::programs(true)?;
     let release = target_dir().join("release");
-    for daemon in ["keepalived", "conntrackd"] {
-        if !release.join(daemon).exists() {
-            return Err(format!("{daemon} is not built: cargo build --release"));
-        }
-    }
     enter_lab()?;
     let scratch = target_dir().join(format!("openwrt-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
