@@ -8,7 +8,6 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::steps::run;
 
 /// So many failures at most are looked at again; more are no accident.
 const LIMIT: usize = 3;
@@ -31,11 +30,22 @@ pub(crate) fn tests(command: impl Fn() -> Command) -> Result<()> {
     let names = seen.failed;
     println!("TRIED AGAIN: {} tests: {}", names.len(), names.join(", "));
     let mut again = command();
-    // A filter that was given still stands: exact names only narrow it.
+    // Filters that were given already are exact now, too, and so match nothing; other options stay.
     if !again.get_args().any(|word| word == "--") {
         again.arg("--");
     }
-    run(again.args(["--exact", "--test-threads=1"]).args(&names))?;
+    let mut second = Seen::default();
+    first(
+        again.args(["--exact", "--test-threads=1"]).args(&names),
+        &mut second,
+    )?;
+    // Nothing to run would be no failure either.
+    if second.passed < names.len() {
+        return Err(format!(
+            "{why}; only {} of them were found again",
+            second.passed
+        ));
+    }
     println!("{} tests passed the second time only", names.len());
     Ok(())
 }
@@ -86,6 +96,8 @@ struct Seen {
     named: bool,
     /// A program failed otherwise than by a test.
     unexplained: bool,
+    /// How many tests passed, by the results of the programs.
+    passed: usize,
 }
 
 impl Seen {
@@ -99,10 +111,13 @@ impl Seen {
             }
         }
         // Cargo's line behind each program that failed, and what it says of one that was killed.
-        if line.starts_with("error: test failed, to rerun pass") {
+        if line.starts_with("error: ") && line.contains("test failed, to rerun pass") {
             self.unexplained |= !std::mem::take(&mut self.named);
         }
         self.unexplained |= line.starts_with("Caused by:");
+        let result = line.strip_prefix("test result: ok. ");
+        let passed = result.and_then(|rest| rest.split(" passed").next());
+        self.passed += passed.and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
     }
 
     fn may_try_again(&self) -> bool {
@@ -118,7 +133,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::{Seen, first};
+    use super::{Seen, first, tests};
     use std::process::Command;
 
     fn seen(lines: &[&str]) -> Seen {
@@ -165,6 +180,36 @@ mod tests {
         let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         lines.push(FAILED);
         assert!(!seen(&lines).may_try_again());
+    }
+
+    #[test]
+    fn a_documentation_test_that_fails_is_seen() {
+        let doc = "error: doctest failed, to rerun pass `-p nfct --doc`";
+        assert!(!seen(&["test ref_one ... FAILED", FAILED, doc]).may_try_again());
+    }
+
+    /// `cargo test` as a script plays it: the first time a test fails, then `then` is said.
+    fn played(name: &str, then: &str) -> super::Result<()> {
+        let mark = std::env::temp_dir().join(format!("again-{name}-{}", std::process::id()));
+        let script = "if mkdir \"$MARK\"; then echo 'test ref_one ... FAILED'; echo \"$LINE\"; exit 101; fi; echo \"$THEN\"";
+        let result = tests(|| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script, "sh", "--no-fail-fast"]);
+            command
+                .env("MARK", &mark)
+                .env("LINE", FAILED)
+                .env("THEN", then);
+            command
+        });
+        std::fs::remove_dir(&mark).unwrap();
+        result
+    }
+
+    #[test]
+    fn the_second_try_must_run_the_test() {
+        let one = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0.00s";
+        assert_eq!(played("one", one), Ok(()));
+        assert!(played("none", &one.replace("1 passed", "0 passed")).is_err());
     }
 
     #[test]

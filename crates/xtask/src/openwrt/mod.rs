@@ -1,7 +1,7 @@
 //! `cargo xtask openwrt`: the packages of `openwrt-feed/`, checked without OpenWrt's build system and without a router.
 //!
-//! What comes in: the feed, both daemons (built for release here), the static musl build, the originals. What goes out: a list of steps,
-//! all of which must hold. Stand-ins for OpenWrt's make rules and shell functions lie in `crates/xtask/openwrt/`, inputs and what
+//! What comes in: the feed, both daemons (built for release here), the static musl build, the originals. What goes out: a list of
+//! steps, all of which must hold. Stand-ins for OpenWrt's make rules and shell functions lie in `crates/xtask/openwrt/`, inputs and what
 //! the original package makes of them in `testdata/openwrt/`.
 //!
 //! | step | shows |
