@@ -71,6 +71,7 @@ fn features() -> Features {
         (Feature::Iptables, cfg!(feature = "iptables")),
         (Feature::Snmp, cfg!(feature = "snmp")),
         (Feature::Dbus, cfg!(feature = "dbus")),
+        (Feature::Regex, cfg!(feature = "regex")),
     ] {
         all = if built {
             all.with(feature)

@@ -21,7 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::check::probe::Event;
 use crate::check::probe::fetch::{Fetch, Step, Watcher};
-use crate::check::probe::tls::{Tls, TlsError};
+use crate::check::probe::tls::{NoTls, Tls, TlsError};
 use crate::text::genhash::{Dump, HASH, HASH_FINAL, HEAD_ASCII, HEAD_HEX, HTML, usage};
 use crate::text::probe::web;
 
@@ -270,15 +270,15 @@ enum End {
 fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let tls = if options.ssl {
         match Tls::new(None) {
-            Ok(Some(tls)) => Some(tls),
-            Ok(None) => {
+            Ok(tls) => Some(tls),
+            Err(NoTls::Library(reason)) => {
                 let _ = writeln!(
                     err,
-                    "genhash: -S needs TLS, which this program was built without"
+                    "genhash: -S needs OpenSSL, which can not be loaded: {reason}"
                 );
                 return 1;
             }
-            Err(lines) => {
+            Err(NoTls::Files(lines)) => {
                 let _ = writeln!(err, "{}", lines.join("\n"));
                 let _ = writeln!(err, "Cannot initialize SSL context.");
                 return 1;
@@ -397,7 +397,7 @@ impl fmt::Display for Because {
             | Obstacle::Bind(number)
             | Obstacle::Connect(number)
             | Obstacle::Script(number) => ("no connection", number),
-            Obstacle::NoTls | Obstacle::NoRegex | Obstacle::BadRegex => ("not built", 0),
+            Obstacle::NoTls | Obstacle::BadRegex => ("not built", 0),
         };
         write!(f, "{what}: {}", std::io::Error::from_raw_os_error(number))
     }

@@ -26,7 +26,7 @@ mod manual;
 #[cfg(feature = "snmp")]
 pub mod mib;
 pub mod nf_tables;
-pub mod not_implemented;
+pub mod not_built;
 pub mod notify_fifo;
 mod parent;
 pub mod paths;

@@ -1,5 +1,5 @@
-//! The manual pages say what the program knows: their tables of words are compared with the keyword tables, the list of what is
-//! not built, and the help. Whoever changes one of these runs the tests with `UPDATE_COMPAT=1`, which writes the pages, and
+//! The manual pages say what the program knows: their tables of words are compared with the keyword tables and
+//! the help. Whoever changes one of these runs the tests with `UPDATE_COMPAT=1`, which writes the pages, and
 //! describes a new word in man/source/words.tsv.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,6 @@ use conf_parsers::keepalived::engine::{Feature, Keyword};
 use conf_parsers::keepalived::{Part, ReadOptions, keywords, read};
 use testkit::manual::{Row, Table, compare_or_write, plain};
 
-use crate::not_implemented;
 use crate::text::usage::Usage;
 
 const WORDS: &str = include_str!("../man/source/words.tsv");
@@ -139,25 +138,6 @@ fn words_of_lists_are_known_to_the_parser() {
     }
 }
 
-/// Top-level blocks in which a block may stand.
-fn roots_of(block: &str, known: &Known) -> BTreeSet<&'static str> {
-    let mut out = BTreeSet::new();
-    let mut seen = BTreeSet::new();
-    let mut open = vec![block];
-    while let Some(name) = open.pop() {
-        for (outer, keyword) in known.keys().filter(|(_, keyword)| *keyword == name) {
-            if outer.is_empty() {
-                out.insert(*keyword);
-            } else if seen.insert(*outer) {
-                open.push(outer);
-            }
-        }
-    }
-    out
-}
-
-const NOT_YET: &str = "\\fINot built yet.\\fR";
-
 fn part(feature: Feature) -> &'static str {
     match feature {
         Feature::Linkbeat => "link polling",
@@ -167,6 +147,7 @@ fn part(feature: Feature) -> &'static str {
         Feature::Lvs => "LVS",
         Feature::Snmp => "SNMP",
         Feature::Dbus => "D-Bus",
+        Feature::Regex => "regular expressions",
     }
 }
 
@@ -187,15 +168,7 @@ fn feature_of_block(block: &str, known: &Known) -> Option<Feature> {
 fn note(row: &Row, known: &Known) -> Option<String> {
     let mut out = Vec::new();
     for block in row.blocks() {
-        let in_tables = if block == "(top)" { "" } else { block };
         for word in &row.words {
-            if not_implemented::KEYWORDS.contains(&(in_tables, word.as_str())) {
-                out.push(NOT_YET.to_owned());
-            }
-            let option = |o: &&str| o.split(", ").any(|o| o == word);
-            if block == "(options)" && not_implemented::OPTIONS.iter().any(option) {
-                out.push(NOT_YET.to_owned());
-            }
             match feature(block, word, known) {
                 Some(feature) if feature_of_block(block, known).is_none() => {
                     let only = part(feature);
@@ -212,23 +185,15 @@ fn note(row: &Row, known: &Known) -> Option<String> {
     (!out.is_empty()).then(|| out.join("\n"))
 }
 
-/// What is said before the descriptions of a group: whether its block is there and has an effect.
+/// What is said before the descriptions of a group: whether its block is there.
 fn group_note(group: &str, known: &Known) -> Option<String> {
     let block = group.split(',').next().unwrap_or_default();
-    let roots = roots_of(block, known);
-    let unbuilt = |root: &&str| not_implemented::KEYWORDS.contains(&("", *root));
-    if !roots.is_empty() && roots.iter().all(unbuilt) {
-        let text =
-            "\\fINot built yet: what is said here is read and checked, and has no effect.\\fR";
-        return Some(text.to_owned());
-    }
     let feature = feature_of_block(block, known)?;
     Some(format!("Only in builds with {}.", part(feature)))
 }
 
-/// The filter with which COMPAT.md is written, `not_impl`, takes this test too: both are written together.
 #[test]
-fn pages_mark_what_is_not_implemented_and_are_those_of_the_templates() {
+fn pages_mark_what_not_all_builds_have_and_are_those_of_the_templates() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
     let table = Table::read(WORDS);
     let known = known();

@@ -363,18 +363,6 @@ fn the_new_configuration_is_tested_first() {
     assert_eq!(daemon.end().0, Some(0));
 }
 
-/// The checker reads it; without IPVS in the kernel the daemon may end by itself afterwards.
-#[cfg(all(feature = "lvs", not(feature = "tls")))]
-#[test]
-fn what_has_no_effect_is_told() {
-    let text = "SSL {\n password x\n}\nvirtual_server 192.0.2.1 80 {\n protocol TCP\n}\n";
-    let place = Place::new("told", text);
-    let mut daemon = place.start(&[]);
-    daemon.until("WARNING - SSL: not implemented yet");
-    daemon.signal("TERM");
-    daemon.end();
-}
-
 #[test]
 fn the_log_file_has_its_own_layout() {
     let place = Place::new("logfile", NOTHING);

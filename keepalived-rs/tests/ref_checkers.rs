@@ -48,10 +48,11 @@ fn checkers(dir: &Path) -> Vec<(u8, String)> {
             ),
         ),
     ];
-    if cfg!(feature = "regex") {
+    let loads = need::libraries("SSL_GET and regex");
+    if loads && cfg!(feature = "regex") {
         all.push((16, url("regex \"he.*world\"")));
     }
-    if cfg!(feature = "tls") {
+    if loads {
         all.push((18, url("").replace("HTTP_GET", "SSL_GET")));
     }
     all

@@ -110,3 +110,40 @@ fn ref_genhash_says_the_same() {
         assert_eq!(theirs, ours, "genhash {line}");
     }
 }
+
+/// OpenSSL is loaded when it is wanted: without it everything else works, and who wants it is told.
+#[test]
+fn lab_without_openssl() {
+    const TEST: &str = "lab_without_openssl";
+    if !need::libraries(TEST) || !need::root(TEST) {
+        return;
+    }
+    // In a view of the file system in which its files are empty.
+    let hidden = |words: &str| {
+        let script = format!(
+            "for file in $(ldconfig -p | sed -n 's/.* => \\(.*libssl\\.so\\..*\\)/\\1/p'); do\n\
+             mount --bind /dev/null \"$(readlink -f \"$file\")\" || exit 99\ndone\n\
+             exec -a genhash {} {words}",
+            ours(env!("CARGO_BIN_EXE_keepalived"))
+        );
+        let mut command = Command::new("unshare");
+        command
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .args(["--mount", "bash", "-c"]);
+        run(&mut command, &[script])
+    };
+    let port = server();
+    let (out, errors, status) = hidden(&format!("-s 127.0.0.1 -p {port} -u /"));
+    assert_eq!(
+        (&*out, status),
+        ("6f5902ac237024bdd0c176cb93063dc4", Some(0)),
+        "{errors}"
+    );
+    let (_, errors, status) = hidden(&format!("-S -s 127.0.0.1 -p {port} -u /"));
+    let wanted = "genhash: -S needs OpenSSL, which can not be loaded: ";
+    assert!(
+        errors.starts_with(wanted) && errors.contains("libssl.so.3"),
+        "{errors}"
+    );
+    assert_eq!(status, Some(1));
+}

@@ -6,8 +6,6 @@
 mod table;
 mod words;
 
-use net_types::SortedSet;
-
 pub use table::{
     Block, EndHandler, Guard, Handler, Keyword, Root, joined, kw, kw_block, kw_quoted,
 };
@@ -68,6 +66,8 @@ pub enum Feature {
     Snmp = 32,
     /// D-Bus (Debian has it, OpenWrt not).
     Dbus = 64,
+    /// Regular expressions of `HTTP_GET` (`--enable-regex`; Debian has it, OpenWrt not).
+    Regex = 128,
 }
 
 /// A set of [`Feature`]s. The default is Debian's build.
@@ -83,6 +83,7 @@ impl Default for Features {
             .with(Feature::Lvs)
             .with(Feature::Snmp)
             .with(Feature::Dbus)
+            .with(Feature::Regex)
     }
 }
 
@@ -126,8 +127,6 @@ pub struct Outcome {
     pub worst: Class,
     /// Set when the process must end at once (missing word): the status.
     pub exit: Option<u8>,
-    /// Keywords met in the part's own blocks, as (innermost block or "", keyword).
-    pub used: SortedSet<(&'static str, &'static str)>,
 }
 
 /// What handlers work on.
@@ -147,7 +146,6 @@ pub struct Ctx<'a> {
     here: Option<Span>,
     diagnostics: Vec<Diagnostic>,
     worst: Class,
-    used: SortedSet<(&'static str, &'static str)>,
     depth: u32,
     skip: Skip,
 }
@@ -182,7 +180,6 @@ impl<'a> Ctx<'a> {
             here: None,
             diagnostics: Vec::new(),
             worst: Class::Ok,
-            used: SortedSet::new(),
             depth: 0,
             skip: Skip::No,
         }
@@ -407,7 +404,6 @@ impl<'a> Ctx<'a> {
             diagnostics: self.diagnostics,
             worst: self.worst,
             exit,
-            used: self.used,
         }
     }
 
@@ -484,7 +480,7 @@ impl<'a> Ctx<'a> {
             match root {
                 None => self.unknown(&line),
                 Some(root) if (root.active)(self.part, self.options.reload) => {
-                    self.enter("", &root.keyword, None, &line)?
+                    self.enter(&root.keyword, None, &line)?
                 }
                 Some(root) => {
                     self.skip = Skip::AwaitBegin;
@@ -515,14 +511,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// Runs a keyword's handler and, for a block, its inside. `guard` is the enclosing block's.
-    fn enter(
-        &mut self,
-        inside: &'static str,
-        keyword: &'static Keyword,
-        guard: Option<Guard>,
-        line: &Line,
-    ) -> Flow {
-        self.used.insert((inside, keyword.name));
+    fn enter(&mut self, keyword: &'static Keyword, guard: Option<Guard>, line: &Line) -> Flow {
         if let Some(handler) = keyword.handler {
             if guard.is_none_or(|g| (g.is_open)(self)) {
                 handler(self, line)?;
@@ -532,7 +521,7 @@ impl<'a> Ctx<'a> {
             return Ok(());
         };
         self.depth = self.depth.saturating_add(1);
-        let skipped = self.walk_block(keyword.name, block, guard);
+        let skipped = self.walk_block(block, guard);
         self.depth = self.depth.saturating_sub(1);
         if skipped? {
             return Ok(());
@@ -550,12 +539,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// Walks the inside of a block; true if the block was skipped by its handler.
-    fn walk_block(
-        &mut self,
-        name: &'static str,
-        block: &'static Block,
-        outer: Option<Guard>,
-    ) -> Result<bool, Exit> {
+    fn walk_block(&mut self, block: &'static Block, outer: Option<Guard>) -> Result<bool, Exit> {
         let guard = block.guard.or(outer);
         let mut need_begin = true;
         while let Some((span, text)) = self.next_raw() {
@@ -578,7 +562,7 @@ impl<'a> Ctx<'a> {
                 .find(|k| k.name == line.keyword() && k.known(self.options.features))
             {
                 None => self.unknown(&line),
-                Some(k) => self.enter(name, k, guard, &line)?,
+                Some(k) => self.enter(k, guard, &line)?,
             }
         }
         Ok(false)

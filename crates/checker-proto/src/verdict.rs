@@ -195,10 +195,8 @@ pub enum Obstacle {
     Connect(i32),
     /// The script can not be started.
     Script(i32),
-    /// `SSL_GET` in a program without TLS.
+    /// `SSL_GET` where there is no library for TLS.
     NoTls,
-    /// `regex` in a program without regular expressions.
-    NoRegex,
-    /// A `regex` that the library does not take.
+    /// A `regex` that the library does not take, or no such library.
     BadRegex,
 }

@@ -26,7 +26,6 @@ pub mod packet_sock;
 pub mod pause;
 pub mod proc_events;
 pub mod process;
-#[cfg(feature = "regex")]
 pub mod regex;
 pub mod route_sock;
 pub mod sched;
@@ -36,7 +35,6 @@ pub mod stream_sock;
 pub mod sysctl;
 pub mod tcp_sock;
 pub mod timer;
-#[cfg(feature = "tls")]
 pub mod tls;
 pub mod udp_hop_sock;
 pub mod udp_sock;
@@ -44,6 +42,7 @@ pub mod users;
 pub mod vrrp_sock;
 pub mod watch;
 
+mod shared_library;
 mod sockopt;
 mod syscall;
 

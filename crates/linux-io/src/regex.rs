@@ -1,28 +1,84 @@
-//! Regular expressions by the system's PCRE2, for subjects that come in pieces.
+//! Regular expressions by the system's PCRE2, for subjects that come in pieces. It is loaded with the first [`Pattern`].
 #![expect(unsafe_code, reason = "PCRE2 is a C library")]
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
+use std::sync::OnceLock;
 
-use pcre2_sys as ffi;
+use crate::shared_library::functions;
+
+const NAMES: [&CStr; 1] = [c"libpcre2-8.so.0"];
+
+/// `pcre2_code_8`
+type Code = c_void;
+/// `pcre2_match_data_8`
+type MatchData = c_void;
+/// `pcre2_match_context_8`
+type MatchContext = c_void;
+/// `pcre2_jit_stack_8`
+type JitStack = c_void;
+/// A context that is never given.
+type Absent = *mut c_void;
+
+functions! {
+    /// What is used of PCRE2 (its pcre2.h).
+    struct Pcre2;
+    fn pcre2_compile_8(*const u8, usize, u32, *mut c_int, *mut usize, Absent) -> *mut Code;
+    fn pcre2_code_free_8(*mut Code);
+    fn pcre2_jit_compile_8(*mut Code, u32) -> c_int;
+    fn pcre2_pattern_info_8(*const Code, u32, *mut c_void) -> c_int;
+    fn pcre2_match_data_create_from_pattern_8(*const Code, Absent) -> *mut MatchData;
+    fn pcre2_match_data_free_8(*mut MatchData);
+    fn pcre2_match_context_create_8(Absent) -> *mut MatchContext;
+    fn pcre2_match_context_free_8(*mut MatchContext);
+    fn pcre2_jit_stack_create_8(usize, usize, Absent) -> *mut JitStack;
+    fn pcre2_jit_stack_assign_8(*mut MatchContext, Absent, *mut c_void);
+    fn pcre2_jit_stack_free_8(*mut JitStack);
+    fn pcre2_match_8(*const Code, *const u8, usize, usize, u32, *mut MatchData, *mut MatchContext) -> c_int;
+    fn pcre2_get_ovector_pointer_8(*mut MatchData) -> *mut usize;
+    fn pcre2_get_error_message_8(c_int, *mut u8, usize) -> c_int;
+}
+
+// Numbers of pcre2.h.
+const PARTIAL_HARD: u32 = 0x20;
+const JIT_PARTIAL_HARD: u32 = 4;
+const INFO_MAXLOOKBEHIND: u32 = 15;
+const ERROR_NOMATCH: c_int = -1;
+const ERROR_PARTIAL: c_int = -2;
+const ERROR_NOMEMORY: c_int = -48;
+
+fn library() -> Result<&'static Pcre2, String> {
+    static LOADED: OnceLock<Pcre2> = OnceLock::new();
+    if let Some(loaded) = LOADED.get() {
+        return Ok(loaded);
+    }
+    let library = Pcre2::load(&NAMES)?;
+    Ok(LOADED.get_or_init(|| library))
+}
 
 /// A pattern that was compiled.
 #[derive(Debug)]
 pub struct Pattern {
-    code: *mut ffi::pcre2_code_8,
-    data: *mut ffi::pcre2_match_data_8,
+    library: &'static Pcre2,
+    code: *mut Code,
+    data: *mut MatchData,
     lookbehind: usize,
-    context: *mut ffi::pcre2_match_context_8,
-    stack: *mut ffi::pcre2_jit_stack_8,
+    context: *mut MatchContext,
+    stack: *mut JitStack,
 }
 
-/// Why a pattern is no good.
+/// Why there is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// Where in it.
-    pub offset: usize,
-    /// The library's words.
-    pub message: String,
+pub enum Refused {
+    /// The library can not be loaded, for this reason.
+    Library(String),
+    /// Something is wrong with it.
+    Invalid {
+        /// Where in it.
+        offset: usize,
+        /// The library's words.
+        message: String,
+    },
 }
 
 /// What came of a search.
@@ -38,33 +94,33 @@ pub enum Found {
     Error(i32),
 }
 
-/// The library's bit of an option of `regex_options`, by name.
+/// The library's bit of an option of `regex_options`, by name (pcre2.h).
 pub fn option(name: &str) -> Option<u32> {
     Some(match name {
-        "allow_empty_class" => ffi::PCRE2_ALLOW_EMPTY_CLASS,
-        "alt_bsux" => ffi::PCRE2_ALT_BSUX,
-        "auto_callout" => ffi::PCRE2_AUTO_CALLOUT,
-        "caseless" => ffi::PCRE2_CASELESS,
-        "dollar_endonly" => ffi::PCRE2_DOLLAR_ENDONLY,
-        "dotall" => ffi::PCRE2_DOTALL,
-        "dupnames" => ffi::PCRE2_DUPNAMES,
-        "extended" => ffi::PCRE2_EXTENDED,
-        "firstline" => ffi::PCRE2_FIRSTLINE,
-        "match_unset_backref" => ffi::PCRE2_MATCH_UNSET_BACKREF,
-        "multiline" => ffi::PCRE2_MULTILINE,
-        "never_ucp" => ffi::PCRE2_NEVER_UCP,
-        "never_utf" => ffi::PCRE2_NEVER_UTF,
-        "no_auto_capture" => ffi::PCRE2_NO_AUTO_CAPTURE,
-        "no_auto_possess" => ffi::PCRE2_NO_AUTO_POSSESS,
-        "no_dotstar_anchor" => ffi::PCRE2_NO_DOTSTAR_ANCHOR,
-        "no_start_optimize" => ffi::PCRE2_NO_START_OPTIMIZE,
-        "ucp" => ffi::PCRE2_UCP,
-        "ungreedy" => ffi::PCRE2_UNGREEDY,
-        "utf" => ffi::PCRE2_UTF,
-        "never_backslash_c" => ffi::PCRE2_NEVER_BACKSLASH_C,
-        "alt_circumflex" => ffi::PCRE2_ALT_CIRCUMFLEX,
-        "alt_verbnames" => ffi::PCRE2_ALT_VERBNAMES,
-        "use_offset_limit" => ffi::PCRE2_USE_OFFSET_LIMIT,
+        "allow_empty_class" => 0x0000_0001,
+        "alt_bsux" => 0x0000_0002,
+        "auto_callout" => 0x0000_0004,
+        "caseless" => 0x0000_0008,
+        "dollar_endonly" => 0x0000_0010,
+        "dotall" => 0x0000_0020,
+        "dupnames" => 0x0000_0040,
+        "extended" => 0x0000_0080,
+        "firstline" => 0x0000_0100,
+        "match_unset_backref" => 0x0000_0200,
+        "multiline" => 0x0000_0400,
+        "never_ucp" => 0x0000_0800,
+        "never_utf" => 0x0000_1000,
+        "no_auto_capture" => 0x0000_2000,
+        "no_auto_possess" => 0x0000_4000,
+        "no_dotstar_anchor" => 0x0000_8000,
+        "no_start_optimize" => 0x0001_0000,
+        "ucp" => 0x0002_0000,
+        "ungreedy" => 0x0004_0000,
+        "utf" => 0x0008_0000,
+        "never_backslash_c" => 0x0010_0000,
+        "alt_circumflex" => 0x0020_0000,
+        "alt_verbnames" => 0x0040_0000,
+        "use_offset_limit" => 0x0080_0000,
         _ => return None,
     })
 }
@@ -73,16 +129,18 @@ impl Pattern {
     /// Compiles a pattern. `stack`: first and greatest size in bytes of a stack of its own for compiled code.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When the library is missing, or something is wrong with the pattern.
     pub fn new(
         pattern: &str,
         options: u32,
         stack: Option<(usize, usize)>,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Self, Refused> {
+        let library = library().map_err(Refused::Library)?;
+        let invalid = |offset, message| Refused::Invalid { offset, message };
         let (mut error, mut offset) = (0, 0);
         // SAFETY: the pattern has that length; the places live across the call.
         let code = unsafe {
-            ffi::pcre2_compile_8(
+            (library.pcre2_compile_8)(
                 pattern.as_ptr(),
                 pattern.len(),
                 options,
@@ -92,17 +150,15 @@ impl Pattern {
             )
         };
         if code.is_null() {
-            return Err(Invalid {
-                offset,
-                message: message(error),
-            });
+            return Err(invalid(offset, message(library, error)));
         }
         // SAFETY: the code was just compiled. It is no error when it can not be made faster.
         let data = unsafe {
-            let _ = ffi::pcre2_jit_compile_8(code, ffi::PCRE2_JIT_PARTIAL_HARD);
-            ffi::pcre2_match_data_create_from_pattern_8(code, ptr::null_mut())
+            let _ = (library.pcre2_jit_compile_8)(code, JIT_PARTIAL_HARD);
+            (library.pcre2_match_data_create_from_pattern_8)(code, ptr::null_mut())
         };
         let mut own = Self {
+            library,
             code,
             data,
             lookbehind: 0,
@@ -110,23 +166,24 @@ impl Pattern {
             stack: ptr::null_mut(),
         };
         if data.is_null() {
-            return Err(Invalid {
-                offset: 0,
-                message: message(ffi::PCRE2_ERROR_NOMEMORY),
-            });
+            return Err(invalid(0, message(library, ERROR_NOMEMORY)));
         }
         let mut lookbehind = 0_u32;
         let place: *mut c_void = (&raw mut lookbehind).cast();
         // SAFETY: this question is answered with a 32-bit number.
-        unsafe { ffi::pcre2_pattern_info_8(code, ffi::PCRE2_INFO_MAXLOOKBEHIND, place) };
+        unsafe { (library.pcre2_pattern_info_8)(code, INFO_MAXLOOKBEHIND, place) };
         own.lookbehind = usize::try_from(lookbehind).unwrap_or(0);
         if let Some((first, greatest)) = stack {
             // SAFETY: null results are left alone; the context uses the stack only while both live.
             unsafe {
-                own.context = ffi::pcre2_match_context_create_8(ptr::null_mut());
-                own.stack = ffi::pcre2_jit_stack_create_8(first, greatest, ptr::null_mut());
+                own.context = (library.pcre2_match_context_create_8)(ptr::null_mut());
+                own.stack = (library.pcre2_jit_stack_create_8)(first, greatest, ptr::null_mut());
                 if !own.context.is_null() && !own.stack.is_null() {
-                    ffi::pcre2_jit_stack_assign_8(own.context, None, own.stack.cast());
+                    (library.pcre2_jit_stack_assign_8)(
+                        own.context,
+                        ptr::null_mut(),
+                        own.stack.cast(),
+                    );
                 }
             }
         }
@@ -145,22 +202,22 @@ impl Pattern {
         }
         // SAFETY: the subject has that length and `start` is in it; code, data and context are ours.
         let result = unsafe {
-            ffi::pcre2_match_8(
+            (self.library.pcre2_match_8)(
                 self.code,
                 subject.as_ptr(),
                 subject.len(),
                 start,
-                ffi::PCRE2_PARTIAL_HARD,
+                PARTIAL_HARD,
                 self.data,
                 self.context,
             )
         };
         // SAFETY: the data always has at least one pair.
-        let first = || unsafe { *ffi::pcre2_get_ovector_pointer_8(self.data) };
+        let first = || unsafe { *(self.library.pcre2_get_ovector_pointer_8)(self.data) };
         match result {
             0.. => Found::Match(first(), result == 0),
-            ffi::PCRE2_ERROR_PARTIAL => Found::Partial(first()),
-            ffi::PCRE2_ERROR_NOMATCH => Found::Nothing,
+            ERROR_PARTIAL => Found::Partial(first()),
+            ERROR_NOMATCH => Found::Nothing,
             error => Found::Error(error),
         }
     }
@@ -170,18 +227,19 @@ impl Drop for Pattern {
     fn drop(&mut self) {
         // SAFETY: all are ours or null, which these functions take.
         unsafe {
-            ffi::pcre2_match_context_free_8(self.context);
-            ffi::pcre2_jit_stack_free_8(self.stack);
-            ffi::pcre2_match_data_free_8(self.data);
-            ffi::pcre2_code_free_8(self.code);
+            (self.library.pcre2_match_context_free_8)(self.context);
+            (self.library.pcre2_jit_stack_free_8)(self.stack);
+            (self.library.pcre2_match_data_free_8)(self.data);
+            (self.library.pcre2_code_free_8)(self.code);
         }
     }
 }
 
-fn message(error: i32) -> String {
+fn message(library: &Pcre2, error: i32) -> String {
     let mut text = [0_u8; 256];
     // SAFETY: the buffer has that length.
-    let length = unsafe { ffi::pcre2_get_error_message_8(error, text.as_mut_ptr(), text.len()) };
+    let length =
+        unsafe { (library.pcre2_get_error_message_8)(error, text.as_mut_ptr(), text.len()) };
     let length = usize::try_from(length).unwrap_or(0);
     String::from_utf8_lossy(text.get(..length).unwrap_or_default()).into_owned()
 }
@@ -191,6 +249,10 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(
+        all(target_env = "musl", target_feature = "crt-static"),
+        ignore = "a static program loads nothing"
+    )]
     fn searches_in_pieces() {
         let mut pattern = Pattern::new("(?<=x)abc", 0, None).unwrap();
         assert_eq!(pattern.lookbehind(), 1);
@@ -204,9 +266,16 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        all(target_env = "musl", target_feature = "crt-static"),
+        ignore = "a static program loads nothing"
+    )]
     fn what_is_wrong_with_a_pattern() {
-        let invalid = Pattern::new("a(b", 0, None).unwrap_err();
-        assert_eq!(invalid.offset, 3);
-        assert_eq!(invalid.message, "missing closing parenthesis");
+        let refused = Pattern::new("a(b", 0, None).unwrap_err();
+        let invalid = Refused::Invalid {
+            offset: 3,
+            message: "missing closing parenthesis".to_owned(),
+        };
+        assert_eq!(refused, invalid);
     }
 }

@@ -21,6 +21,18 @@ pub fn kernel(test: &str) -> bool {
     !emulated
 }
 
+/// Whether the machine's OpenSSL and PCRE2 can be loaded: not into a program for another CPU, nor into a static one. `false` after
+/// saying so.
+#[must_use]
+pub fn libraries(test: &str) -> bool {
+    let fixed = cfg!(all(target_env = "musl", target_feature = "crt-static"));
+    let load = !fixed && std::env::var_os(EMULATED).is_none();
+    if !load {
+        eprintln!("LEFT OUT {test}: a library of the machine can not be loaded into this program");
+    }
+    load
+}
+
 /// Whether the calling test may go on as root, on a real kernel. `false` after saying that it is skipped.
 ///
 /// # Panics

@@ -49,10 +49,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("dbus-monitor", "dbus-bin"),
     ("dnsmasq", "dnsmasq-base"),
     ("aiosmtpd", "python3-aiosmtpd"),
-    // What the features `tls` and `regex` are linked with.
-    ("pkg-config", "pkg-config"),
-    ("/usr/include/openssl/ssl.h", "libssl-dev"),
-    ("/usr/include/pcre2.h", "libpcre2-dev"),
 ];
 
 /// The release whose packages are the yardstick: keepalived 2.3.3 and conntrackd 1.4.8.

@@ -6,10 +6,6 @@ use testkit::sut::ORIGINAL_ROOT;
 use crate::steps::{Steps, cargo, run as run_command};
 use crate::{Result, again, guest_modules, install, layers, size, target_dir};
 
-/// One set of features for both, so that it is built once.
-const CHECKS: &str = "-p keepalived-rs --features tls,regex,dbus --lib -- probe dbus every_keyword";
-const CHECKS_BESIDE: &str = "-p keepalived-rs --features tls,regex,dbus --test ref_checkers --test ref_genhash --test ref_dbus";
-
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
     let result = all(&mut steps);
@@ -68,21 +64,6 @@ fn all(steps: &mut Steps) -> Result<()> {
         let words =
             "test --locked --no-fail-fast -p keepalived-rs --features iptables --test lab_iptables";
         again::tests(|| cargo(&words.split(' ').collect::<Vec<_>>()))
-    })?;
-    steps.step("checks with TLS and regular expressions, D-Bus", || {
-        for what in [
-            "-p linux-io --features tls,regex --lib regex",
-            CHECKS,
-            CHECKS_BESIDE,
-        ] {
-            let words = format!("test --locked --no-fail-fast {what}");
-            again::tests(|| {
-                let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
-                test.env(ORIGINAL_ROOT, &originals);
-                test
-            })?;
-        }
-        Ok(())
     })?;
     steps.step("helpers in a guest with their modules", || {
         let Some(modules) = guest_modules::build()? else {

@@ -14,7 +14,6 @@ use linux_io::signal::Signal;
 use super::{Context, Kind};
 use crate::config::parse_child;
 use crate::host::System;
-use crate::not_implemented;
 use crate::text::{errno::sentence, life::stopped};
 
 /// Exit status of a child that can not work here.
@@ -94,9 +93,6 @@ pub fn parse(
     let outcome = parse_child(&lines, part, host, &context.options, reload, inherited);
     // Not needed while the process lives.
     drop(lines);
-    for line in not_implemented::of_outcome(&outcome, part) {
-        log!(Priority::Warning, "{line}");
-    }
     match outcome.exit {
         Some(status) => Err(status),
         None => Ok(outcome.model),

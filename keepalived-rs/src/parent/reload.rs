@@ -18,7 +18,7 @@ use super::{Became, Parent, Phase, Purpose, info, places};
 use crate::child::Kind;
 use crate::config;
 use crate::host::System;
-use crate::not_implemented;
+use crate::not_built;
 
 /// How long the test of a new configuration may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
@@ -210,7 +210,7 @@ impl Parent {
         if global.process_name != self.global.process_name {
             set_process_name(Some(global.process_name.as_deref().unwrap_or("keepalived")));
         }
-        for warning in not_implemented::warnings(&self.options, &loaded) {
+        for warning in not_built::warnings(&self.options, &loaded) {
             daemon_rt::log!(Priority::Warning, "{warning}");
         }
         places::save_configuration(&global, &loaded.lines, &mut self.saved, self.umask);

@@ -19,7 +19,7 @@ use crate::child::{self, SharedConfig, Surnames};
 use crate::cli::{self, Options};
 use crate::config;
 use crate::host::System;
-use crate::not_implemented;
+use crate::not_built;
 use crate::text;
 use crate::text::version::{KERNEL, Kernel, VERSION};
 
@@ -84,7 +84,7 @@ pub(crate) fn run(program: &str, words: &[String], options: Options) -> u8 {
             }
         }
     }
-    for warning in not_implemented::warnings(&options, &loaded) {
+    for warning in not_built::warnings(&options, &loaded) {
         daemon_rt::log!(Priority::Warning, "{warning}");
     }
     if let Err(e) = main_pidfile.write_own() {

@@ -176,23 +176,13 @@ pub fn obstacle(
         Obstacle::NoTls => Some((
             Priority::Err,
             format!(
-                "SSL_GET for {} is not run: this keepalived was built without TLS",
-                names.real_server
-            ),
-        )),
-        Obstacle::NoRegex => Some((
-            Priority::Err,
-            format!(
-                "regex for {} is not looked for: this keepalived was built without regular expressions",
+                "SSL_GET for {} is not run: OpenSSL is missing",
                 names.real_server
             ),
         )),
         _ => None,
     };
-    if matches!(
-        obstacle,
-        Obstacle::NoTls | Obstacle::NoRegex | Obstacle::BadRegex
-    ) {
+    if matches!(obstacle, Obstacle::NoTls | Obstacle::BadRegex) {
         return first.into_iter().collect();
     }
     let no_socket = matches!(obstacle, Obstacle::Socket(_));

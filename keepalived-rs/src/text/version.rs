@@ -384,18 +384,8 @@ mod tests {
                 let told = outcome.diagnostics.iter();
                 let told = told.map(|d| render(d, &lines.files, PrefixStyle::Copy));
                 refused.extend(told.filter(|l| l.contains("nknown") || l.contains("nvalid")));
-                refused.extend(
-                    crate::not_implemented::of_outcome(&outcome, part)
-                        .into_iter()
-                        .filter(
-                            // The daemon itself runs; following an instance is something else.
-                            |l| !l.contains("lvs_sync_daemon"),
-                        ),
-                );
             }
-            // What is not built and whose keyword all builds know says so when it is used.
             let runs = match *word {
-                "REGEX" => cfg!(feature = "regex"),
                 "DISABLE_TRACK_PROCESS" => !refused.is_empty(),
                 _ => refused.is_empty(),
             };

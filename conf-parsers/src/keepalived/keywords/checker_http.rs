@@ -4,7 +4,9 @@ use super::checker::{self, DraftKind};
 use super::checker_regex;
 use super::lvs::{note_duplicate, optional_bool};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Flow, Guard, Keyword, Line, joined, kw, kw_block};
+use crate::keepalived::engine::{
+    Block, Ctx, Feature, Flow, Guard, Keyword, Line, joined, kw, kw_block,
+};
 use crate::keepalived::model::check::{
     CheckKind, HttpGet, HttpVersion, STATUS_MAX, STATUS_MIN, StatusCodes, Url,
 };
@@ -66,12 +68,12 @@ const URL_KEYWORDS: [Keyword; 10] = [
     kw("digest", digest),
     kw("status_code", status_code),
     kw("virtualhost", url_virtualhost),
-    kw("regex", checker_regex::pattern),
-    kw("regex_no_match", checker_regex::no_match),
-    kw("regex_options", checker_regex::options),
-    kw("regex_min_offset", checker_regex::min_offset),
-    kw("regex_max_offset", checker_regex::max_offset),
-    kw("regex_stack", checker_regex::stack),
+    kw("regex", checker_regex::pattern).only_with(Feature::Regex),
+    kw("regex_no_match", checker_regex::no_match).only_with(Feature::Regex),
+    kw("regex_options", checker_regex::options).only_with(Feature::Regex),
+    kw("regex_min_offset", checker_regex::min_offset).only_with(Feature::Regex),
+    kw("regex_max_offset", checker_regex::max_offset).only_with(Feature::Regex),
+    kw("regex_stack", checker_regex::stack).only_with(Feature::Regex),
 ];
 
 static HTTP_URL_BLOCK: Block = Block {

@@ -120,9 +120,6 @@ impl Wanted {
     ) -> Result<Self, Verdict> {
         let search = url.regex.as_ref().map(|regex| Search::new(patterns, regex));
         let search = search.transpose().map_err(|line| {
-            if line.is_empty() {
-                return Verdict::NotRun(Obstacle::NoRegex);
-            }
             notices.push(Notice::Regex(line));
             Verdict::NotRun(Obstacle::BadRegex)
         })?;

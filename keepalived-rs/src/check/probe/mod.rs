@@ -26,7 +26,6 @@ mod spec;
 mod tcp;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 pub(crate) mod tls;
 mod udp;
 
@@ -176,8 +175,8 @@ struct Kept {
 /// All checks that are under way.
 pub struct Probes {
     set: ReadSet,
-    tls: Option<tls::Tls>,
-    tls_problem: Vec<String>,
+    /// Empty when no check wants it.
+    tls: Option<Result<tls::Tls, tls::NoTls>>,
     patterns: regex::Patterns,
     ping_range: PingRange,
     running: SortedMap<CheckerId, Box<Running>>,
@@ -200,16 +199,12 @@ impl Probes {
     /// # Errors
     /// When the system has no descriptors left.
     pub fn new(context: Context) -> io::Result<Self> {
-        let tls = if context.uses_ssl {
-            tls::Tls::new(context.ssl.as_ref())
-        } else {
-            Ok(None)
-        };
-        let (tls, tls_problem) = tls.map_or_else(|lines| (None, lines), |tls| (tls, Vec::new()));
+        let tls = context
+            .uses_ssl
+            .then(|| tls::Tls::new(context.ssl.as_ref()));
         Ok(Self {
             set: ReadSet::new()?,
             tls,
-            tls_problem,
             patterns: regex::Patterns::default(),
             ping_range: PingRange::default(),
             running: SortedMap::new(),
@@ -226,7 +221,18 @@ impl Probes {
 
     /// What is wrong with the files of the `SSL` block: lines to log before the checker process ends, as the original's does.
     pub fn tls_problem(&self) -> &[String] {
-        &self.tls_problem
+        match &self.tls {
+            Some(Err(tls::NoTls::Files(lines))) => lines,
+            _ => &[],
+        }
+    }
+
+    /// Why OpenSSL can not be loaded, if a check wants it.
+    pub fn without_tls(&self) -> Option<&str> {
+        match &self.tls {
+            Some(Err(tls::NoTls::Library(reason))) => Some(reason),
+            _ => None,
+        }
     }
 
     /// Begins a run of a checker that has none under way. Its verdict comes later, if only at the next
@@ -274,7 +280,8 @@ impl Probes {
                 (Run::Tcp(run), step)
             }
             CheckKind::Http(check) => {
-                let shared = (self.tls.as_ref(), &mut self.patterns);
+                let tls = self.tls.as_ref().and_then(|tls| tls.as_ref().ok());
+                let shared = (tls, &mut self.patterns);
                 let (run, step) = http::Run::begin(spec, check, shared, now, notices)?;
                 (Run::Web(Box::new(run)), step)
             }

@@ -9,12 +9,12 @@ enum Never {}
 #[derive(Default)]
 pub(super) struct Patterns {}
 
-/// A search that is never made: this program was built without regular expressions.
+/// A search that is never made: this program was built without regular expressions, and does not know the keyword.
 pub(super) struct Search(Never);
 
 impl Search {
     pub(super) fn new(_patterns: &mut Patterns, _regex: &Regex) -> Result<Self, String> {
-        Err(String::new())
+        Err("not built with regular expressions".to_owned())
     }
 
     pub(super) fn look(&mut self, _body: &[u8], _say: &mut dyn FnMut(String)) {

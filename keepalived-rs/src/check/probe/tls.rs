@@ -38,9 +38,17 @@ pub(crate) enum Read {
     End(bool),
 }
 
+/// Why there is no TLS.
+pub(crate) enum NoTls {
+    /// OpenSSL can not be loaded, for this reason.
+    Library(String),
+    /// The files of the `SSL` block are no good: lines to log before the process ends.
+    Files(Vec<String>),
+}
+
 impl Tls {
-    /// `None` never; the program without TLS has that.
-    pub(crate) fn new(ssl: Option<&Ssl>) -> Result<Option<Self>, Vec<String>> {
+    /// Loads OpenSSL if nothing has yet, and reads the files.
+    pub(crate) fn new(ssl: Option<&Ssl>) -> Result<Self, NoTls> {
         let files = ssl.map_or(Files::default(), |ssl| Files {
             certificate: ssl.certificate.as_deref(),
             key: ssl.key.as_deref(),
@@ -48,8 +56,8 @@ impl Tls {
             ca: ssl.ca.as_deref(),
         });
         match Client::new(files) {
-            Ok(client) => Ok(Some(Self(Rc::new(client)))),
-            Err(refused) => Err(lines(refused, files)),
+            Ok(client) => Ok(Self(Rc::new(client))),
+            Err(refused) => Err(why(refused, files)),
         }
     }
 
@@ -62,22 +70,23 @@ impl Tls {
     }
 }
 
-fn lines(refused: Refused, files: Files<'_>) -> Vec<String> {
+fn why(refused: Refused, files: Files<'_>) -> NoTls {
     let what = match refused {
+        Refused::Library(reason) => return NoTls::Library(reason),
         Refused::Context => "SSL error: cannot create new SSL context",
         Refused::Certificate => "SSL error : Cant load certificate file...",
         Refused::Key => "SSL error : Cant load key file...",
         Refused::Ca => "SSL error : Cant load CA file...",
     };
     let or_null = |word: Option<&str>| word.unwrap_or("(null)").to_owned();
-    vec![
+    NoTls::Files(vec![
         what.to_owned(),
         "Error Initialize SSL, ctx Instance".to_owned(),
         format!("  SSL  keyfile:{}", or_null(files.key)),
         format!("  SSL password:{}", or_null(files.password)),
         format!("  SSL   cafile:{}", or_null(files.ca)),
         "Terminate...".to_owned(),
-    ]
+    ])
 }
 
 impl Setup {

@@ -223,8 +223,14 @@ pub(super) fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
     }
 }
 
-/// Whether there is none.
+/// Whether there is none that ends the process.
 fn say_tls_problem(probes: &Probes) -> bool {
+    if let Some(reason) = probes.without_tls() {
+        log!(
+            Priority::Err,
+            "SSL_GET is not run: OpenSSL can not be loaded: {reason}"
+        );
+    }
     for line in probes.tls_problem() {
         log!(Priority::Info, "{line}");
     }

@@ -59,7 +59,8 @@ impl Child<'_> {
         self.probes.cancel_all();
         self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
         let before = &self.model.lvs;
-        if model.lvs.ssl != before.ssl || model.lvs.uses_ssl != before.uses_ssl {
+        let missing = self.probes.without_tls().is_some();
+        if model.lvs.ssl != before.ssl || model.lvs.uses_ssl != before.uses_ssl || missing {
             self.new_probes(&model);
             if !say_tls_problem(&self.probes) {
                 self.done = Some(EXIT_FATAL);
