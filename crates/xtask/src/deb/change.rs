@@ -35,6 +35,7 @@ pub(crate) fn play() -> Result<()> {
         &["keepalived", "conntrackd"],
         &["keepalived-rs", "conntrackd-rs"],
     )?;
+    let theirs = system.files(&["keepalived", "conntrackd"])?;
     let names: Result<Vec<String>> = packages.iter().map(|p| system.bring(p)).collect();
     let names: Vec<String> = names?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -44,6 +45,7 @@ pub(crate) fn play() -> Result<()> {
         &["keepalived", "conntrackd"],
     )?;
     system.is_ours(true)?;
+    system.has_what(&theirs)?;
     println!("the distribution's packages were replaced by ours, the configuration is kept");
     let mut again = vec!["--reinstall"];
     again.extend(&names);
@@ -60,7 +62,7 @@ pub(crate) fn play() -> Result<()> {
     )?;
     system.is_ours(false)?;
     println!("ours were replaced by the distribution's, the configuration is kept");
-    Ok(())
+    system.fresh(&names)
 }
 
 /// A Debian system below a directory; what is written to it is gone with this process.
@@ -174,6 +176,74 @@ impl System {
                 return Err(format!("/{path} was changed"));
             }
         }
+        Ok(())
+    }
+
+    /// Files of these packages.
+    fn files(&self, names: &[&str]) -> Result<Vec<String>> {
+        let list = output(self.command("dpkg").arg("-L").args(names))?;
+        let is_file = |path: &&str| {
+            let meta = fs::symlink_metadata(self.root.join(path.trim_start_matches('/')));
+            meta.is_ok_and(|meta| !meta.is_dir())
+        };
+        Ok(list.lines().filter(is_file).map(str::to_owned).collect())
+    }
+
+    /// Fails unless what the originals brought is there, but for what has no meaning any more.
+    fn has_what(&self, theirs: &[String]) -> Result<()> {
+        // Texts for people; the helpers, which are part of the daemon; what only the original reads.
+        let left_out = |path: &str| {
+            ["/usr/share/doc/", "/usr/share/conntrackd/"]
+                .iter()
+                .any(|folder| path.starts_with(folder))
+                || path.contains("/conntrack-tools/ct_helper_")
+        };
+        let missing: Vec<&str> = theirs
+            .iter()
+            .map(String::as_str)
+            .filter(|path| !left_out(path))
+            .filter(|path| !self.root.join(path.trim_start_matches('/')).exists())
+            .collect();
+        if missing.is_empty() {
+            println!(
+                "{} files of the distribution's packages are there",
+                theirs.len()
+            );
+            Ok(())
+        } else {
+            Err(format!("the original has, ours not: {missing:?}"))
+        }
+    }
+
+    /// Ours where neither has been before, and gone without a trace.
+    fn fresh(&self, names: &[&str]) -> Result<()> {
+        let purge = |words: &[&str]| run_command(self.command("dpkg").arg("--purge").args(words));
+        purge(&["keepalived", "conntrackd"])?;
+        let made = [
+            "etc/conntrackd/conntrackd.conf",
+            "etc/logrotate.d/conntrackd",
+            "etc/default/keepalived",
+        ];
+        // The administrator's files are the distribution's to purge.
+        for path in made {
+            let _absent = fs::remove_file(self.root.join(path));
+        }
+        self.apt(names)?;
+        for path in made {
+            if !self.root.join(path).exists() {
+                return Err(format!("a new installation has no /{path}"));
+            }
+        }
+        run_command(self.command("/usr/sbin/conntrackd").arg("-v"))?;
+        purge(&["keepalived-rs", "conntrackd-rs"])?;
+        let left: Vec<&str> = made
+            .into_iter()
+            .filter(|path| self.root.join(path).exists())
+            .collect();
+        if !left.is_empty() {
+            return Err(format!("after purging, {left:?} are left"));
+        }
+        println!("ours were installed on a system without either, and purged");
         Ok(())
     }
 

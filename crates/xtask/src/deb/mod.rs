@@ -15,12 +15,14 @@ struct Package {
     folder: &'static str,
     daemon: &'static str,
     version: &'static str,
-    /// What the distribution's build has beyond our defaults.
-    features: &'static [&'static str],
+    /// Packages of the libraries that it loads when a configuration wants them.
+    loads: &'static [&'static str],
     /// Further files: from below the daemon's folder, to below the root.
     files: &'static [(&'static str, &'static str)],
-    /// Directories that are the administrator's.
-    directories: &'static [&'static str],
+    /// Files of the administrator, which are made when the package is installed for the first time and they are missing: likewise.
+    initial: &'static [(&'static str, &'static str)],
+    /// Other names of the daemon: where, and what stands there.
+    links: &'static [(&'static str, &'static str)],
 }
 
 const PACKAGES: &[Package] = &[
@@ -28,7 +30,7 @@ const PACKAGES: &[Package] = &[
         folder: "keepalived-rs",
         daemon: "keepalived",
         version: "2.4.3",
-        features: &["keepalived-rs/dbus"],
+        loads: &["libssl3 | libssl3t64", "libpcre2-8-0"],
         files: &[
             (
                 "debian/org.keepalived.Vrrp1.conf",
@@ -42,19 +44,31 @@ const PACKAGES: &[Package] = &[
                 "debian/org.keepalived.Vrrp1.Instance.xml",
                 "usr/share/dbus-1/interfaces/org.keepalived.Vrrp1.Instance.xml",
             ),
+            (
+                "mibs/KEEPALIVED-MIB.txt",
+                "usr/share/snmp/mibs/KEEPALIVED-MIB.txt",
+            ),
+            (
+                "debian/keepalived.conf.sample",
+                "usr/share/doc/keepalived-rs/keepalived.conf.sample",
+            ),
+            ("mibs/VRRP-MIB.txt", "usr/share/snmp/mibs/VRRP-MIB.txt"),
+            ("mibs/VRRPv3-MIB.txt", "usr/share/snmp/mibs/VRRPv3-MIB.txt"),
         ],
-        directories: &["etc/keepalived"],
+        initial: &[("debian/default", "etc/default/keepalived")],
+        links: &[("usr/bin/genhash", "../sbin/keepalived")],
     },
     Package {
         folder: "conntrackd-rs",
         daemon: "conntrackd",
         version: "1.4.9",
-        features: &[],
-        files: &[(
-            "debian/conntrackd.conf",
-            "usr/share/conntrackd/conntrackd.conf",
-        )],
-        directories: &["etc/conntrackd"],
+        loads: &[],
+        files: &[],
+        initial: &[
+            ("debian/conntrackd.conf", "etc/conntrackd/conntrackd.conf"),
+            ("debian/logrotate", "etc/logrotate.d/conntrackd"),
+        ],
+        links: &[],
     },
 ];
 
@@ -63,9 +77,6 @@ pub(crate) fn build() -> Result<Vec<PathBuf>> {
     let mut build = cargo(&["build", "--release", "--quiet", "--locked"]);
     for package in PACKAGES {
         build.args(["-p", package.folder]);
-        for feature in package.features {
-            build.args(["--features", feature]);
-        }
     }
     run_command(&mut build)?;
     let packages: Result<Vec<_>> = PACKAGES.iter().map(pack).collect();
@@ -100,15 +111,22 @@ fn pack(package: &Package) -> Result<PathBuf> {
     for (from, to) in [("LICENSE", "copyright"), ("COMPAT.md", "COMPAT.md")] {
         install(&root().join(from), &docs.join(to), 0o644)?;
     }
-    for directory in package.directories {
-        fs::create_dir_all(tree.join(directory)).map_err(|e| e.to_string())?;
+    fs::create_dir_all(tree.join("etc").join(package.daemon)).map_err(|e| e.to_string())?;
+    let initial = tree.join("usr/share").join(package.folder).join("initial");
+    for (from, to) in package.initial {
+        install(&folder.join(from), &initial.join(to), 0o644)?;
+    }
+    for (at, what) in package.links {
+        link(what, &tree.join(at))?;
     }
     let manual = folder.join("man");
     if manual.exists() {
         pages(&manual, &tree)?;
     }
     let control = tree.join("DEBIAN");
-    let depends = libraries(&binary, &out)?;
+    let mut depends = vec![libraries(&binary, &out)?];
+    depends.extend(package.loads.iter().map(|name| (*name).to_owned()));
+    let depends = depends.join(", ");
     let text = read(&folder.join("debian/control"))?;
     let text = text.replacen(
         "\nSection:",
@@ -120,12 +138,9 @@ fn pack(package: &Package) -> Result<PathBuf> {
     write(&control.join("control"), &text, 0o644)?;
     for script in ["postinst", "prerm", "postrm"] {
         let common = read(&root().join("crates/xtask/debian").join(script))?;
-        // What only this package does comes first, behind the line of the shell.
-        let own = fs::read_to_string(folder.join("debian").join(script)).unwrap_or_default();
-        let (shell, rest) = common
-            .split_once('\n')
-            .ok_or_else(|| format!("{script}: empty"))?;
-        let text = format!("{shell}\n{own}{rest}").replace("@SERVICE@", &service);
+        let text = common
+            .replace("@SERVICE@", &service)
+            .replace("@PACKAGE@", package.folder);
         write(&control.join(script), &text, 0o755)?;
     }
     let file = out.join(format!(
@@ -192,6 +207,14 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     }
     fs::write(path, text).map_err(fail)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(fail)
+}
+
+fn link(what: &str, at: &Path) -> Result<()> {
+    let fail = |e: std::io::Error| format!("{}: {e}", at.display());
+    if let Some(parent) = at.parent() {
+        fs::create_dir_all(parent).map_err(fail)?;
+    }
+    std::os::unix::fs::symlink(what, at).map_err(fail)
 }
 
 fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
