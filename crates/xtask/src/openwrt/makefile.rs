@@ -39,6 +39,10 @@ const SETS: &[(&[&str], &str)] = &[
     (&["LVS", "IPTABLES"], "iptables lvs"),
     (&["BFD", "LVS", "IPTABLES"], "bfd iptables lvs"),
     (&["BFD"], "bfd"),
+    // OpenSSL is loaded, not linked.
+    (&["LVS", "SHA1"], "lvs"),
+    (&["SNMP_VRRP"], "snmp"),
+    (&["LVS", "SNMP_CHECKER", "DBUS"], "dbus lvs snmp"),
     (&[], ""),
 ];
 
@@ -58,7 +62,7 @@ const PACKAGES: &[Package] = &[
         name: "keepalived-rs",
         folder: "keepalived-rs",
         original: "keepalived",
-        depends: "@RUST +kmod-macvlan +KEEPALIVED_LVS:kmod-nf-ipvs",
+        depends: "@RUST +kmod-macvlan +KEEPALIVED_LVS:kmod-nf-ipvs +KEEPALIVED_SHA1:libopenssl",
         conffiles: &[
             "/etc/keepalived/keepalived.conf",
             "/etc/config/keepalived",
@@ -80,7 +84,11 @@ pub(super) fn check(place: &Place) -> Result<()> {
     let top = tree(place)?;
     for package in PACKAGES {
         described(&top, package)?;
-        installed(place, &top, package)?;
+        // The last set is what the other steps look at.
+        if package.original == "keepalived" {
+            installed(place, &top, package, MORE, ".snmp-dbus.files")?;
+        }
+        installed(place, &top, package, &[], "")?;
     }
     options(&top)
 }
@@ -187,8 +195,18 @@ fn described(top: &Path, package: &Package) -> Result<()> {
     Ok(())
 }
 
-/// Runs the install section with the built daemon and compares modes and paths with those of the original's package.
-fn installed(place: &Place, top: &Path, package: &Package) -> Result<()> {
+/// Options that are not on by default and bring files.
+const MORE: &[&str] = &["SNMP_VRRP", "SNMP_RFC2", "SNMP_RFC3", "DBUS"];
+
+/// Runs the install section with the built daemon and compares modes and paths with those of the original's package; with `more`
+/// options on there are also the files of the list with that ending.
+fn installed(
+    place: &Place,
+    top: &Path,
+    package: &Package,
+    more: &[&str],
+    list_of_more: &str,
+) -> Result<()> {
     let target = package_root(place, package.name);
     // Of an earlier step.
     let _none = fs::remove_dir_all(&target);
@@ -202,12 +220,15 @@ fn installed(place: &Place, top: &Path, package: &Package) -> Result<()> {
         format!("ROOT={}", target.display()),
         format!("install-{}", package.name),
     ];
-    run(
-        make(top, package.folder, &["LVS", "IPTABLES"], &words).stdout(std::process::Stdio::null())
-    )?;
+    let options = [&["LVS", "IPTABLES"], more].concat();
+    run(make(top, package.folder, &options, &words).stdout(std::process::Stdio::null()))?;
     let mut found = BTreeMap::new();
     list(&target, &target, &mut found)?;
-    let wanted: BTreeMap<String, u32> = read(&data(&format!("{}.files", package.original)))?
+    let mut wanted = read(&data(&format!("{}.files", package.original)))?;
+    if !list_of_more.is_empty() {
+        wanted += &read(&data(&format!("{}{list_of_more}", package.original)))?;
+    }
+    let wanted: BTreeMap<String, u32> = wanted
         .lines()
         .filter_map(|line| {
             let (mode, path) = line.split_once(' ')?;

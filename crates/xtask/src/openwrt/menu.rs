@@ -12,7 +12,7 @@ use super::{Place, feed, makefile, write};
 use crate::Result;
 use crate::steps::output;
 
-/// Packages that ours touch, with their dependencies as OpenWrt's files of 2026 have them (package/kernel/linux/modules/
+/// Packages that ours touch, from the original on those that our users have beside, with their dependencies as OpenWrt's files of 2026 have them (package/kernel/linux/modules/
 /// netfilter.mk; of the packages feed net/keepalived and the LuCI page, shortened to what concerns ours).
 const OTHERS: &[(&str, &str)] = &[
     ("kmod-macvlan", ""),
@@ -33,6 +33,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("kmod-nf-log", ""),
     ("kmod-nf-reject", ""),
     ("kmod-nfnetlink", ""),
+    ("libopenssl", ""),
     ("keepalived", "+kmod-nf-ipvs +KEEPALIVED_VRRP:kmod-macvlan"),
     ("keepalived-sync", "+keepalived"),
     ("luci-app-keepalived", "+keepalived +keepalived-sync"),
@@ -67,11 +68,15 @@ for symbol in menu.unique_defined_syms:
 const CASES: &[(&str, &str)] = &[
     (
         "PACKAGE_keepalived-rs=y",
-        "KEEPALIVED_LVS=y KEEPALIVED_BFD=n KEEPALIVED_IPTABLES=y PACKAGE_kmod-nf-ipvs=y PACKAGE_kmod-macvlan=y PACKAGE_kmod-iptables=y",
+        "KEEPALIVED_LVS=y KEEPALIVED_BFD=n KEEPALIVED_IPTABLES=y KEEPALIVED_SNMP_VRRP=n KEEPALIVED_DBUS=n PACKAGE_kmod-nf-ipvs=y PACKAGE_kmod-macvlan=y PACKAGE_kmod-iptables=y PACKAGE_libopenssl=y",
     ),
     (
         "PACKAGE_keepalived-rs=y KEEPALIVED_LVS=n",
-        "PACKAGE_kmod-nf-ipvs=n PACKAGE_kmod-nf-conntrack=n PACKAGE_kmod-iptables=n PACKAGE_kmod-macvlan=y",
+        "PACKAGE_kmod-nf-ipvs=n PACKAGE_kmod-nf-conntrack=n PACKAGE_kmod-iptables=n PACKAGE_kmod-macvlan=y PACKAGE_libopenssl=n",
+    ),
+    (
+        "PACKAGE_keepalived-rs=y KEEPALIVED_SHA1=n KEEPALIVED_SNMP_RFC3=y",
+        "PACKAGE_libopenssl=n PACKAGE_kmod-nf-ipvs=y KEEPALIVED_SNMP_RFC3=y",
     ),
     (
         "PACKAGE_keepalived-rs=m",
@@ -129,8 +134,8 @@ pub(super) fn check(place: &Place) -> Result<()> {
         conflicts: String::new(),
     });
     let others: Vec<Package> = others.collect();
-    let count = others.iter().filter(|p| p.name.starts_with("kmod-"));
-    let (modules, _) = others.split_at(count.count());
+    let count = others.iter().take_while(|p| p.name != "keepalived").count();
+    let (modules, _) = others.split_at(count);
     let mut asked = 0_usize;
     // Whose definition is read first depends on the names of the feeds.
     for (name, packages, more) in [

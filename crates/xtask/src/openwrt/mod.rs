@@ -65,8 +65,7 @@ pub(crate) fn run(wanted: &[&str]) -> Result<()> {
         "python3",
         "/usr/lib/python3/dist-packages/kconfiglib.py",
     ])?;
-    // With what the originals here have been built with.
-    let build = "build --release --quiet --locked -p keepalived-rs -p conntrackd-rs --features keepalived-rs/dbus";
+    let build = "build --release --quiet --locked -p keepalived-rs -p conntrackd-rs";
     run_command(&mut cargo(&build.split(' ').collect::<Vec<_>>()))?;
     let programs = demo::programs(true)?;
     let release = target_dir().join("release");
