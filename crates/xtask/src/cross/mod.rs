@@ -62,6 +62,9 @@ const WHOLE: &[&str] = &[
     "bfd-proto",
     "checker-proto",
     "ctsync-proto",
+    "cthelper-proto",
+    "agentx-wire",
+    "dbus-wire",
     "conf-parsers",
 ];
 const DAEMONS: &[&str] = &["keepalived-rs", "conntrackd-rs"];
