@@ -72,6 +72,10 @@ fn features() -> Features {
         (Feature::Snmp, cfg!(feature = "snmp")),
         (Feature::Dbus, cfg!(feature = "dbus")),
         (Feature::Regex, cfg!(feature = "regex")),
+        (
+            Feature::SnmpChecker,
+            cfg!(all(feature = "snmp", feature = "lvs")),
+        ),
     ] {
         all = if built {
             all.with(feature)

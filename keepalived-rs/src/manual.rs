@@ -148,6 +148,7 @@ fn part(feature: Feature) -> &'static str {
         Feature::Snmp => "SNMP",
         Feature::Dbus => "D-Bus",
         Feature::Regex => "regular expressions",
+        Feature::SnmpChecker => "SNMP and LVS",
     }
 }
 

@@ -50,7 +50,7 @@ pub struct ParseOptions {
 
 /// A part that the original has only with a configure option; without it its keywords are unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
+#[repr(u16)]
 pub enum Feature {
     /// Polling of the link state (`--enable-linkbeat`, on by default).
     Linkbeat = 1,
@@ -68,11 +68,13 @@ pub enum Feature {
     Dbus = 64,
     /// Regular expressions of `HTTP_GET` (`--enable-regex`; Debian has it, OpenWrt not).
     Regex = 128,
+    /// SNMP of virtual servers (with [`Feature::Snmp`] and [`Feature::Lvs`]).
+    SnmpChecker = 256,
 }
 
 /// A set of [`Feature`]s. The default is Debian's build.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Features(u8);
+pub struct Features(u16);
 
 impl Default for Features {
     fn default() -> Self {
@@ -84,6 +86,7 @@ impl Default for Features {
             .with(Feature::Snmp)
             .with(Feature::Dbus)
             .with(Feature::Regex)
+            .with(Feature::SnmpChecker)
     }
 }
 
@@ -97,15 +100,15 @@ impl Features {
     }
     /// Adds one.
     pub const fn with(self, feature: Feature) -> Self {
-        Self(self.0 | feature as u8)
+        Self(self.0 | feature as u16)
     }
     /// Removes one.
     pub const fn without(self, feature: Feature) -> Self {
-        Self(self.0 & !(feature as u8))
+        Self(self.0 & !(feature as u16))
     }
     /// Whether it is there.
     pub const fn has(self, feature: Feature) -> bool {
-        self.0 & feature as u8 != 0
+        self.0 & feature as u16 != 0
     }
 }
 

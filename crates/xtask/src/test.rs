@@ -60,10 +60,14 @@ fn all(steps: &mut Steps) -> Result<()> {
         println!("{} tests skipped\n{list}", list.lines().count());
         result
     })?;
-    steps.step("tests with iptables", || {
-        let words =
-            "test --locked --no-fail-fast -p keepalived-rs --features iptables --test lab_iptables";
-        again::tests(|| cargo(&words.split(' ').collect::<Vec<_>>()))
+    steps.step("tests of OpenWrt's features and keywords", || {
+        let words = "test --locked --no-fail-fast -p keepalived-rs --no-default-features --features lvs,iptables \
+                     --lib --test lab_iptables --test process";
+        again::tests(|| {
+            let mut test = cargo(&words.split(' ').collect::<Vec<_>>());
+            test.env("KEEPALIVED_KEYWORDS", "openwrt");
+            test
+        })
     })?;
     steps.step("helpers in a guest with their modules", || {
         let Some(modules) = guest_modules::build()? else {

@@ -261,15 +261,15 @@ static KEYWORDS: &[Keyword] = &[
     .only_with(Feature::Snmp),
     flag!("enable_snmp_rfcv2", enable_snmp_rfcv2).only_with(Feature::Snmp),
     flag!("enable_snmp_rfcv3", enable_snmp_rfcv3).only_with(Feature::Snmp),
-    flag!("enable_snmp_checker", enable_snmp_checker).only_with(Feature::Lvs),
+    flag!("enable_snmp_checker", enable_snmp_checker).only_with(Feature::SnmpChecker),
     kw("snmp_vs_stats_update_interval", |c, l| {
         snmp::interval(c, l, |g| &mut g.snmp_vs_stats_update_interval)
     })
-    .only_with(Feature::Lvs),
+    .only_with(Feature::SnmpChecker),
     kw("snmp_rs_stats_update_interval", |c, l| {
         snmp::interval(c, l, |g| &mut g.snmp_rs_stats_update_interval)
     })
-    .only_with(Feature::Lvs),
+    .only_with(Feature::SnmpChecker),
     flag!("enable_dbus", enable_dbus).only_with(Feature::Dbus),
     kw("dbus_service_name", |c, l| {
         snmp::dbus_name(c, l, |g| &mut g.dbus_service_name)
