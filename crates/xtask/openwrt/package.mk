@@ -9,5 +9,10 @@ install-$(1):
 	$(call Package/$(1)/install,$(ROOT))
 endef
 
+# Fills PKG_BUILD_DIR.
+.PHONY: prepare
+prepare:
+	$(Build/Prepare)
+
 .PHONY: values
-values: ; $(foreach name,PKG_NAME PKG_VERSION PKG_RELEASE PKG_LICENSE PKG_BUILD_DEPENDS PKG_CONFIG_DEPENDS MAKE_PATH RUST_PKG_FEATURES CARGO_PKG_ARGS CARGO_PKG_VARS CARGO_PKG_PROFILE,$(info - $(name) $(strip $($(name)))))@:
+values: ; $(foreach name,PKG_NAME PKG_VERSION PKG_RELEASE PKG_LICENSE PKG_BUILD_DEPENDS PKG_CONFIG_DEPENDS MAKE_PATH RUST_PKG_FEATURES CARGO_PKG_ARGS CARGO_PKG_VARS CARGO_PKG_PROFILE CARGO_RUSTFLAGS,$(info - $(name) $(strip $($(name)))))@:

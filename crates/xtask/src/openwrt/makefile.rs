@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::{Place, data, feed, read, same, stubs};
-use crate::steps::{output, run};
-use crate::{Result, root, size};
+use crate::steps::{cargo, output, run};
+use crate::{Result, root, size, target_dir};
 
 /// The options of the original's `Config.in`; ours may have no others, so that a user's `.config` means the same.
 const OPTIONS: &[&str] = &[
@@ -84,6 +84,7 @@ pub(super) fn check(place: &Place) -> Result<()> {
     let top = tree(place)?;
     for package in PACKAGES {
         described(&top, package)?;
+        build(place, &top, package)?;
         // The last set is what the other steps look at.
         if package.original == "keepalived" {
             installed(place, &top, package, MORE, ".snmp-dbus.files")?;
@@ -159,7 +160,7 @@ fn said(make: &mut Command) -> Result<Fields> {
 
 /// Names, dependencies, whom it replaces, configuration files.
 fn described(top: &Path, package: &Package) -> Result<()> {
-    let all = fields(top, package.folder, &["LVS", "IPTABLES"])?;
+    let all = fields(top, package.folder, DEFAULT)?;
     let get = |of: &str, field: &str| -> Result<&str> {
         all.get(&(of.to_owned(), field.to_owned()))
             .map(String::as_str)
@@ -195,6 +196,45 @@ fn described(top: &Path, package: &Package) -> Result<()> {
     Ok(())
 }
 
+/// Where the built daemons are, in `bin`.
+fn built(place: &Place) -> PathBuf {
+    place.scratch.join("built")
+}
+
+/// Builds the daemon as OpenWrt would, for this machine: from the files that the feed takes, with the words of its Makefile.
+fn build(place: &Place, top: &Path, package: &Package) -> Result<()> {
+    let source = place.scratch.join("source").join(package.folder);
+    let words = [
+        format!("PKG_BUILD_DIR={}", source.display()),
+        "prepare".to_owned(),
+    ];
+    run(make(top, package.folder, DEFAULT, &words).stdout(Stdio::null()))?;
+    let all = fields(top, package.folder, DEFAULT)?;
+    let get = |field: &str| {
+        let key = ("-".to_owned(), field.to_owned());
+        all.get(&key).map_or("", String::as_str)
+    };
+    let mut install = cargo(&["install", "--quiet", "--locked", "--no-track", "--force"]);
+    install
+        .args(["--profile", get("CARGO_PKG_PROFILE")])
+        .arg("--root")
+        .arg(built(place))
+        .arg("--path")
+        .arg(source.join(get("MAKE_PATH")))
+        .args(get("CARGO_PKG_ARGS").split_whitespace())
+        .args(["--features", get("RUST_PKG_FEATURES")])
+        .env("CARGO_TARGET_DIR", target_dir().join("feed"))
+        .env("RUSTFLAGS", get("CARGO_RUSTFLAGS"));
+    for word in get("CARGO_PKG_VARS").split_whitespace() {
+        if let Some((name, value)) = word.split_once('=') {
+            install.env(name, value);
+        }
+    }
+    run(&mut install)
+}
+
+/// Options that are on by default and change the program.
+const DEFAULT: &[&str] = &["LVS", "IPTABLES"];
 /// Options that are not on by default and bring files.
 const MORE: &[&str] = &["SNMP_VRRP", "SNMP_RFC2", "SNMP_RFC3", "DBUS"];
 
@@ -210,18 +250,13 @@ fn installed(
     let target = package_root(place, package.name);
     // Of an earlier step.
     let _none = fs::remove_dir_all(&target);
-    let built = place.scratch.join("built/bin");
-    fs::create_dir_all(&built).map_err(|e| e.to_string())?;
-    let daemon = package.original;
-    fs::copy(place.release.join(daemon), built.join(daemon))
-        .map_err(|e| format!("{daemon}: {e}"))?;
     let words = [
-        format!("PKG_INSTALL_DIR={}", place.scratch.join("built").display()),
+        format!("PKG_INSTALL_DIR={}", built(place).display()),
         format!("ROOT={}", target.display()),
         format!("install-{}", package.name),
     ];
-    let options = [&["LVS", "IPTABLES"], more].concat();
-    run(make(top, package.folder, &options, &words).stdout(std::process::Stdio::null()))?;
+    let options = [DEFAULT, more].concat();
+    run(make(top, package.folder, &options, &words).stdout(Stdio::null()))?;
     let mut found = BTreeMap::new();
     list(&target, &target, &mut found)?;
     let mut wanted = read(&data(&format!("{}.files", package.original)))?;

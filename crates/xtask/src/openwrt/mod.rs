@@ -6,7 +6,7 @@
 //!
 //! | step | shows |
 //! |---|---|
-//! | makefiles | what the packages are and which files they bring, beside the original's |
+//! | makefiles | what the packages are, that they build from what the feed takes, which files they bring, beside the original's |
 //! | menu | the options of OpenWrt's menu depend on nothing in a circle and bring the kernel modules that are needed
 //! | scripts | syntax, and the usual mistakes |
 //! | init scripts | `keepalived.conf` and procd's calls for UCI inputs, byte for byte |

@@ -185,7 +185,8 @@ fn replace(
     let services = running.get_mut(number).ok_or("there are two routers")?;
     stop(services)?;
     for daemon in SERVICES {
-        let from = place.release.join(daemon).display().to_string();
+        let package = makefile::package_root(place, &format!("{daemon}-rs"));
+        let from = package.join("usr/sbin").join(daemon).display().to_string();
         let to = tree.join("usr/sbin").join(daemon).display().to_string();
         node.check(&["cp", "--remove-destination", &from, &to])?;
     }
