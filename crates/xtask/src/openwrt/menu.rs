@@ -34,7 +34,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("kmod-nf-reject", ""),
     ("kmod-nfnetlink", ""),
     ("libopenssl", ""),
-    ("keepalived", "+kmod-nf-ipvs +KEEPALIVED_VRRP:kmod-macvlan"),
+    (
+        "keepalived",
+        "+kmod-nf-ipvs +KEEPALIVED_VRRP:kmod-macvlan +KEEPALIVED_SHA1:libopenssl",
+    ),
     ("keepalived-sync", "+keepalived"),
     ("luci-app-keepalived", "+keepalived +keepalived-sync"),
 ];
@@ -48,6 +51,9 @@ config KEEPALIVED_VRRP
 \tdefault y
 config KEEPALIVED_LVS
 \tbool \"Enable IPVS support\"
+\tdefault y
+config KEEPALIVED_SHA1
+\tbool \"Enable SHA1 support in genhash\"
 \tdefault y
 endmenu
 ";
@@ -106,8 +112,12 @@ const BESIDE: &[(&str, &str)] = &[
         "PACKAGE_keepalived-rs=y PACKAGE_keepalived=m PACKAGE_keepalived-sync=m PACKAGE_kmod-nf-ipvs=y",
     ),
     (
+        "PACKAGE_keepalived=y KEEPALIVED_LVS=n",
+        "PACKAGE_libopenssl=y PACKAGE_kmod-nf-ipvs=y",
+    ),
+    (
         "PACKAGE_keepalived=y",
-        "PACKAGE_keepalived-rs=n PACKAGE_kmod-nf-ipvs=y KEEPALIVED_LVS=y",
+        "PACKAGE_keepalived-rs=n PACKAGE_kmod-nf-ipvs=y KEEPALIVED_LVS=y PACKAGE_libopenssl=y",
     ),
 ];
 
