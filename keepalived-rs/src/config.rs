@@ -253,7 +253,9 @@ mod tests {
 
     #[test]
     fn openwrt_knows_other_keywords() {
-        let text = "vrrp_track_process p {\n process x\n}\nlinkbeat_use_polling\n";
+        let text = "vrrp_track_process p {\n process x\n}\nlinkbeat_use_polling\nglobal_defs {\n enable_snmp_checker\n}\n\
+            virtual_server 192.0.2.1 80 {\n snmp_name v\n real_server 192.0.2.2 80 {\n snmp_name r\n HTTP_GET {\n url {\n path /\n\
+            regex x\n regex_no_match\n }\n }\n }\n}\n";
         let mut host = conf_parsers::source::FakeHost::with_interfaces(&[]);
         host.source = conf_parsers::source::MemorySource::one("/k.conf", text);
         let lines = read(&host, "/k.conf", &ReadOptions::default());
@@ -262,11 +264,14 @@ mod tests {
                 features,
                 ..ParseOptions::default()
             };
-            let outcome = parse(&lines, Part::Parent, &host, &options, None);
-            let told = outcome.diagnostics.iter();
-            told.map(|d| render(d, &lines.files, PrefixStyle::Copy))
-                .filter(|text| text.contains("Unknown keyword"))
-                .collect::<Vec<_>>()
+            let told = [Part::Parent, Part::Checker].map(|part| {
+                let outcome = parse(&lines, part, &host, &options, None);
+                let told = outcome.diagnostics.iter();
+                told.map(|d| render(d, &lines.files, PrefixStyle::Copy))
+                    .filter(|text| text.contains("Unknown keyword"))
+                    .collect::<Vec<_>>()
+            });
+            told.concat()
         };
         assert_eq!(unknown(Features::default()), Vec::<String>::new());
         let openwrts = unknown(Features::openwrt());
@@ -280,5 +285,14 @@ mod tests {
             !openwrts.iter().any(|t| t.contains("linkbeat")),
             "{openwrts:?}"
         );
+        for (word, times) in [
+            ("'enable_snmp_checker'", 1),
+            ("'snmp_name'", 2),
+            ("'regex'", 1),
+            ("'regex_no_match'", 1),
+        ] {
+            let told = openwrts.iter().filter(|t| t.contains(word)).count();
+            assert_eq!(told, times, "{word}: {openwrts:?}");
+        }
     }
 }

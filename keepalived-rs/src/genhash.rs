@@ -397,7 +397,7 @@ impl fmt::Display for Because {
             | Obstacle::Bind(number)
             | Obstacle::Connect(number)
             | Obstacle::Script(number) => ("no connection", number),
-            Obstacle::NoTls | Obstacle::BadRegex => ("not built", 0),
+            Obstacle::NoTls | Obstacle::BadRegex => return f.write_str("a library is missing"),
         };
         write!(f, "{what}: {}", std::io::Error::from_raw_os_error(number))
     }

@@ -363,6 +363,16 @@ fn the_new_configuration_is_tested_first() {
     assert_eq!(daemon.end().0, Some(0));
 }
 
+#[cfg(not(feature = "snmp"))]
+#[test]
+fn an_option_of_a_part_that_is_not_built_is_told() {
+    let place = Place::new("unbuilt", NOTHING);
+    let mut daemon = place.start(&["-x"]);
+    daemon.until("WARNING - option -x, --snmp: not in this build");
+    daemon.signal("TERM");
+    assert_eq!(daemon.end().0, Some(0));
+}
+
 #[test]
 fn the_log_file_has_its_own_layout() {
     let place = Place::new("logfile", NOTHING);

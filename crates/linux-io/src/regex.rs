@@ -1,13 +1,11 @@
 //! Regular expressions by the system's PCRE2, for subjects that come in pieces. It is loaded with the first [`Pattern`].
 #![expect(unsafe_code, reason = "PCRE2 is a C library")]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
 use crate::shared_library::functions;
-
-const NAMES: [&CStr; 1] = [c"libpcre2-8.so.0"];
 
 /// `pcre2_code_8`
 type Code = c_void;
@@ -22,7 +20,7 @@ type Absent = *mut c_void;
 
 functions! {
     /// What is used of PCRE2 (its pcre2.h).
-    struct Pcre2;
+    struct Pcre2 of c"libpcre2-8.so.0";
     fn pcre2_compile_8(*const u8, usize, u32, *mut c_int, *mut usize, Absent) -> *mut Code;
     fn pcre2_code_free_8(*mut Code);
     fn pcre2_jit_compile_8(*mut Code, u32) -> c_int;
@@ -52,7 +50,7 @@ fn library() -> Result<&'static Pcre2, String> {
     if let Some(loaded) = LOADED.get() {
         return Ok(loaded);
     }
-    let library = Pcre2::load(&NAMES)?;
+    let library = Pcre2::load()?;
     Ok(LOADED.get_or_init(|| library))
 }
 

@@ -10,9 +10,6 @@ use std::sync::OnceLock;
 use crate::epoll::Wait;
 use crate::shared_library::functions;
 
-/// Where OpenSSL 3 and 4 are.
-const NAMES: [&CStr; 2] = [c"libssl.so.3", c"libssl.so.4"];
-
 /// `SSL_CTX`
 type Context = c_void;
 /// `SSL`
@@ -20,8 +17,8 @@ type Ssl = c_void;
 type PasswordCallback = unsafe extern "C" fn(*mut c_char, c_int, c_int, *mut c_void) -> c_int;
 
 functions! {
-    /// What is used of OpenSSL (its ssl.h and err.h).
-    struct OpenSsl;
+    /// What is used of OpenSSL 3 or 4 (its ssl.h and err.h).
+    struct OpenSsl of c"libssl.so.3", c"libssl.so.4";
     fn OPENSSL_init_ssl(u64, *const c_void) -> c_int;
     fn TLS_method() -> *const c_void;
     fn SSL_CTX_new(*const c_void) -> *mut Context;
@@ -64,7 +61,7 @@ fn library() -> Result<&'static OpenSsl, String> {
     if let Some(loaded) = LOADED.get() {
         return Ok(loaded);
     }
-    let library = OpenSsl::load(&NAMES)?;
+    let library = OpenSsl::load()?;
     // SAFETY: no settings are given. A failure shows when a context is to be made.
     unsafe { (library.OPENSSL_init_ssl)(INIT_LOAD_SSL_STRINGS, ptr::null()) };
     Ok(LOADED.get_or_init(|| library))

@@ -80,10 +80,11 @@ const SETS: &[Set] = &[
         limit: Some(1_900_000),
         ..Set::keepalived("OpenWrt's: lvs, iptables", "lvs,iptables")
     },
-    Set::keepalived("default: lvs, bfd", "lvs,bfd"),
-    Set::keepalived("without lvs: bfd", "bfd"),
-    Set::keepalived("without bfd: lvs", "lvs"),
-    Set::keepalived("without both", ""),
+    Set::keepalived("default", "bfd,lvs,regex,snmp,dbus"),
+    Set::keepalived("lvs, bfd", "lvs,bfd"),
+    Set::keepalived("lvs", "lvs"),
+    Set::keepalived("bfd", "bfd"),
+    Set::keepalived("VRRP only", ""),
     Set {
         router: true,
         limit: Some(800_000),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The help text. Options of parts that are not built yet are listed too: they are accepted, so that a
+/// The help text. Options of parts that are not built are listed too: they are accepted, so that a
 /// command line written for the original starts ours, and the daemon says at start what has no effect.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage<'a> {

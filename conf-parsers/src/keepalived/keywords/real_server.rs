@@ -43,7 +43,7 @@ pub(super) static BLOCK: Block = Block {
         kw("delay_loop", server_values::delay_loop::<RealServer>),
         kw("smtp_alert", smtp_alert),
         kw("virtualhost", server_values::virtualhost::<RealServer>),
-        kw("snmp_name", server_values::snmp_name::<RealServer>),
+        kw("snmp_name", server_values::snmp_name::<RealServer>).only_with(Feature::SnmpChecker),
         kw_block(
             "MISC_CHECK",
             Some(checker_misc::begin),

@@ -8,7 +8,9 @@ use super::lvs::{optional_bool, port_word};
 use super::server_values::{set, set_value};
 use super::{real_server, server_values};
 use crate::diag::Class;
-use crate::keepalived::engine::{Block, Ctx, Exit, Flow, Guard, Line, kw, kw_block, kw_quoted};
+use crate::keepalived::engine::{
+    Block, Ctx, Exit, Feature, Flow, Guard, Line, kw, kw_block, kw_quoted,
+};
 use crate::keepalived::model::lvs::{
     Forwarding, ForwardingMethod, Protocol, Service, ServiceFlags, SorryServer, TunnelChecksum,
     TunnelKind, VirtualServer, WEIGHT_MAX,
@@ -62,7 +64,7 @@ pub(super) static BLOCK: Block = Block {
         }),
         kw("smtp_alert", smtp_alert),
         kw("virtualhost", server_values::virtualhost::<VirtualServer>),
-        kw("snmp_name", server_values::snmp_name::<VirtualServer>),
+        kw("snmp_name", server_values::snmp_name::<VirtualServer>).only_with(Feature::SnmpChecker),
         kw("alpha", |ctx, _| {
             set(ctx, |vs: &mut VirtualServer| vs.alpha = true)
         }),

@@ -189,25 +189,39 @@ impl System {
         Ok(list.lines().filter(is_file).map(str::to_owned).collect())
     }
 
-    /// Fails unless what the originals brought is there, but for what has no meaning any more.
+    /// Fails unless ours bring what the originals brought, but for what has no meaning any more.
     fn has_what(&self, theirs: &[String]) -> Result<()> {
-        // Texts for people; the helpers, which are part of the daemon; what only the original reads.
+        // Texts for people; helpers, which are part of the daemon; what is for other supervisors than systemd; what nobody reads.
         let left_out = |path: &str| {
-            ["/usr/share/doc/", "/usr/share/conntrackd/"]
-                .iter()
-                .any(|folder| path.starts_with(folder))
+            [
+                "/usr/share/doc/",
+                "/usr/share/conntrackd/",
+                "/etc/init.d/",
+                "/etc/default/conntrackd",
+                "/etc/keepalived/keepalived.conf.sample",
+                "/etc/keepalived/keepalived.config-opts",
+            ]
+            .iter()
+            .any(|start| path.starts_with(start))
                 || path.contains("/conntrack-tools/ct_helper_")
         };
-        let missing: Vec<&str> = theirs
+        let ours = self.files(&["keepalived-rs", "conntrackd-rs"])?;
+        // Where they lie before they are the administrator's.
+        let initial = ours.iter().filter_map(|path| path.split_once("/initial"));
+        let initial: Vec<&str> = initial.map(|(_, path)| path).collect();
+        let wanted: Vec<&str> = theirs
             .iter()
             .map(String::as_str)
             .filter(|path| !left_out(path))
-            .filter(|path| !self.root.join(path.trim_start_matches('/')).exists())
+            .collect();
+        let missing: Vec<&&str> = wanted
+            .iter()
+            .filter(|path| !ours.iter().any(|own| own == **path) && !initial.contains(path))
             .collect();
         if missing.is_empty() {
             println!(
-                "{} files of the distribution's packages are there",
-                theirs.len()
+                "ours bring {} files that the distribution's do",
+                wanted.len()
             );
             Ok(())
         } else {
@@ -234,7 +248,14 @@ impl System {
                 return Err(format!("a new installation has no /{path}"));
             }
         }
-        run_command(self.command("/usr/sbin/conntrackd").arg("-v"))?;
+        // What a newcomer copies, and what the service begins with.
+        let sample = "/usr/share/doc/keepalived-rs/keepalived.conf.sample";
+        run_command(
+            self.command("/usr/sbin/keepalived")
+                .args(["-t", "-f", sample]),
+        )?;
+        let initial = ["-C", "/etc/conntrackd/conntrackd.conf", "--test"];
+        run_command(self.command("/usr/sbin/conntrackd").args(initial))?;
         purge(&["keepalived-rs", "conntrackd-rs"])?;
         let left: Vec<&str> = made
             .into_iter()

@@ -19,7 +19,8 @@ struct Package {
     loads: &'static [&'static str],
     /// Further files: from below the daemon's folder, to below the root.
     files: &'static [(&'static str, &'static str)],
-    /// Files of the administrator, which are made when the package is installed for the first time and they are missing: likewise.
+    /// Files of the administrator: likewise. They are made where they are missing, and go with the package if they are as they were
+    /// made by its present version.
     initial: &'static [(&'static str, &'static str)],
     /// Other names of the daemon: where, and what stands there.
     links: &'static [(&'static str, &'static str)],

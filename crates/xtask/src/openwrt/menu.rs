@@ -12,7 +12,7 @@ use super::{Place, feed, makefile, write};
 use crate::Result;
 use crate::steps::output;
 
-/// Packages that ours touch, from the original on those that our users have beside, with their dependencies as OpenWrt's files of 2026 have them (package/kernel/linux/modules/
+/// Packages that ours touch; the original and those that depend on it come last. With their dependencies as OpenWrt's files of 2026 have them (package/kernel/linux/modules/
 /// netfilter.mk; of the packages feed net/keepalived and the LuCI page, shortened to what concerns ours).
 const OTHERS: &[(&str, &str)] = &[
     ("kmod-macvlan", ""),

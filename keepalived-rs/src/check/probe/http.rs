@@ -120,7 +120,7 @@ impl Wanted {
     ) -> Result<Self, Verdict> {
         let search = url.regex.as_ref().map(|regex| Search::new(patterns, regex));
         let search = search.transpose().map_err(|line| {
-            notices.push(Notice::Regex(line));
+            notices.extend(line.map(Notice::Regex));
             Verdict::NotRun(Obstacle::BadRegex)
         })?;
         Ok(Self {

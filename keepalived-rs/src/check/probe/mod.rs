@@ -199,9 +199,7 @@ impl Probes {
     /// # Errors
     /// When the system has no descriptors left.
     pub fn new(context: Context) -> io::Result<Self> {
-        let tls = context
-            .uses_ssl
-            .then(|| tls::Tls::new(context.ssl.as_ref()));
+        let tls = context.tls();
         Ok(Self {
             set: ReadSet::new()?,
             tls,
@@ -217,6 +215,13 @@ impl Probes {
             tokens: Vec::new(),
             random: context.seed,
         })
+    }
+
+    /// Reads the files of the `SSL` block anew, and looks again for libraries that were missing, before the first run of another
+    /// configuration.
+    pub fn renew(&mut self, context: &Context) {
+        self.tls = context.tls();
+        self.patterns.retry();
     }
 
     /// What is wrong with the files of the `SSL` block: lines to log before the checker process ends, as the original's does.

@@ -22,7 +22,42 @@ type Key = (Box<str>, u32, Option<(usize, usize)>);
 
 /// Patterns, each compiled once.
 #[derive(Default)]
-pub(super) struct Patterns(BTreeMap<Key, Rc<RefCell<Pattern>>>);
+pub(super) struct Patterns {
+    compiled: BTreeMap<Key, Rc<RefCell<Pattern>>>,
+    /// The library can not be loaded, which was said.
+    missing: bool,
+}
+
+impl Patterns {
+    /// The library is looked for again.
+    pub(super) fn retry(&mut self) {
+        self.missing = false;
+    }
+
+    /// # Errors
+    /// The line about a pattern that is no good, or about a missing library, which is said once.
+    fn get(&mut self, key: Key) -> Result<Rc<RefCell<Pattern>>, Option<String>> {
+        if let Some(pattern) = self.compiled.get(&key) {
+            return Ok(Rc::clone(pattern));
+        }
+        if self.missing {
+            return Err(None);
+        }
+        let (text, bits, stack) = &key;
+        let pattern = Pattern::new(text, *bits, *stack).map_err(|why| match why {
+            Refused::Invalid { offset, message } => {
+                format!("Invalid regex: '{text}' at offset {offset}: {message}\n")
+            }
+            Refused::Library(reason) => {
+                self.missing = true;
+                format!("Checks with regex are not run: PCRE2 can not be loaded: {reason}")
+            }
+        })?;
+        let pattern = Rc::new(RefCell::new(pattern));
+        self.compiled.insert(key, Rc::clone(&pattern));
+        Ok(pattern)
+    }
+}
 
 /// The search in one page.
 pub(super) struct Search {
@@ -41,30 +76,12 @@ pub(super) struct Search {
 
 impl Search {
     /// # Errors
-    /// The line about a pattern that is no good.
-    pub(super) fn new(patterns: &mut Patterns, regex: &Regex) -> Result<Self, String> {
+    /// That of the pattern.
+    pub(super) fn new(patterns: &mut Patterns, regex: &Regex) -> Result<Self, Option<String>> {
         let bits = regex.options.iter().filter_map(|name| option(name));
         let bits = bits.fold(0, |all, bit| all | bit);
-        let text = &*regex.pattern.value;
-        let key = (text.into(), bits, regex.stack);
-        let pattern = match patterns.0.get(&key) {
-            Some(pattern) => Rc::clone(pattern),
-            None => {
-                let pattern = Pattern::new(text, bits, regex.stack).map_err(|why| match why {
-                    Refused::Invalid { offset, message } => {
-                        format!("Invalid regex: '{text}' at offset {offset}: {message}\n")
-                    }
-                    Refused::Library(reason) => {
-                        format!(
-                            "regex '{text}' is not looked for: PCRE2 can not be loaded: {reason}"
-                        )
-                    }
-                })?;
-                let pattern = Rc::new(RefCell::new(pattern));
-                patterns.0.insert(key, Rc::clone(&pattern));
-                pattern
-            }
-        };
+        let key = ((&*regex.pattern.value).into(), bits, regex.stack);
+        let pattern = patterns.get(key)?;
         Ok(Self {
             pattern,
             no_match: regex.no_match,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::tls::{NoTls, Tls};
 use conf_parsers::keepalived::model::check::{Checker, Connection};
 use conf_parsers::keepalived::model::lvs::{CONNECT_TIMEOUT_DEFAULT, Ssl};
 use linux_io::check_sock::Target;
@@ -16,6 +17,13 @@ pub struct Context {
     pub ssl: Option<Ssl>,
     /// Where the numbers of DNS questions begin: random.
     pub seed: u64,
+}
+
+impl Context {
+    /// What the connections of `SSL_GET` share, if there is one.
+    pub(super) fn tls(&self) -> Option<Result<Tls, NoTls>> {
+        self.uses_ssl.then(|| Tls::new(self.ssl.as_ref()))
+    }
 }
 
 /// What to check: a checker of the configuration and what it takes from the servers it stands in.

@@ -8,19 +8,16 @@ use daemon_rt::log;
 use daemon_rt::log::Priority;
 use linux_io::signal::Signal;
 use linux_io::timer::monotonic_now;
-use linux_io::watch::Watch;
 
 use super::snmp::Snmp;
 use super::{
     Child, STOP_PATIENCE, configure_files, descriptors, probe_context, say_tls_problem, values,
 };
 use crate::check::lower::lower;
-use crate::check::probe::Probes;
 use crate::child::Kind;
 use crate::child::life::{self, EXIT_FATAL};
 use crate::process;
 use crate::text;
-use crate::text::errno::sentence;
 
 impl Child<'_> {
     /// SIGHUP: the parent has put a new configuration where we read it.
@@ -58,14 +55,11 @@ impl Child<'_> {
         process::raise_open_files(descriptors(&model), self.detail);
         self.probes.cancel_all();
         self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
-        let before = &self.model.lvs;
-        let missing = self.probes.without_tls().is_some();
-        if model.lvs.ssl != before.ssl || model.lvs.uses_ssl != before.uses_ssl || missing {
-            self.new_probes(&model);
-            if !say_tls_problem(&self.probes) {
-                self.done = Some(EXIT_FATAL);
-                return;
-            }
+        // Always: the files of the SSL block may be others under the same names.
+        self.probes.renew(&probe_context(&model));
+        if !say_tls_problem(&self.probes) {
+            self.done = Some(EXIT_FATAL);
+            return;
         }
         self.notifier.reconfigure(&model.global);
         self.notifier.open_fifos(&model.global, begin);
@@ -93,19 +87,6 @@ impl Child<'_> {
         self.scheduling.apply(&self.model.global, Kind::Checker);
         self.save(true);
         linux_io::process::trim_memory();
-    }
-
-    fn new_probes(&mut self, model: &Model) {
-        let made =
-            Probes::new(probe_context(model)).and_then(|p| Ok((Watch::reading(&p.readable())?, p)));
-        match made {
-            Ok((watch, probes)) => (self.probes_watch, self.probes) = (watch, probes),
-            Err(e) => log!(
-                Priority::Err,
-                "Cannot use the new SSL settings - {}",
-                sentence(&e)
-            ),
-        }
     }
 }
 
