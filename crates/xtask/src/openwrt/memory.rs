@@ -48,6 +48,12 @@ pub(super) fn measure(place: &Place) -> Result<()> {
                 m.processes, m.all, m.anonymous
             );
         }
+        if ours.all >= original.all {
+            over.push(format!(
+                "{daemon} has a share of {} KiB, the original {} KiB",
+                ours.all, original.all
+            ));
+        }
         if ours.anonymous * 100 > original.anonymous * limit {
             over.push(format!(
                 "{daemon} has {} KiB of anonymous memory, the original {} KiB",
