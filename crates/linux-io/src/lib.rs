@@ -42,6 +42,8 @@ pub mod users;
 pub mod vrrp_sock;
 pub mod watch;
 
+mod burst;
+mod control;
 mod shared_library;
 mod sockopt;
 mod syscall;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use net_types::IfIndex;
 
+use crate::burst;
 use crate::syscall::{check, check_len, own};
 
 /// `ETH_P_ARP`
@@ -61,18 +62,8 @@ impl PacketSocket {
 
     /// Sends the frames in order with few system calls. A frame that is refused is told to `failed` with its place, and the
     /// others go on.
-    pub fn send_burst(&self, frames: &[Frame<'_>], mut failed: impl FnMut(usize, io::Error)) {
-        let mut done = 0_usize;
-        while let Some(rest) = frames.get(done..).filter(|r| !r.is_empty()) {
-            match self.send_some(rest) {
-                Ok(sent) => done = done.saturating_add(sent.max(1)),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    failed(done, e);
-                    done = done.saturating_add(1);
-                }
-            }
-        }
+    pub fn send_burst(&self, frames: &[Frame<'_>], failed: impl FnMut(usize, io::Error)) {
+        burst::in_order(frames, |rest| self.send_some(rest), failed);
     }
 
     /// How many of the frames went. An error is that of the first one; if a later one fails, the count ends before it.

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
+use crate::control::{self, Control};
 use crate::sockopt::set_int;
 use crate::syscall::check_len;
 
@@ -118,48 +119,13 @@ impl Receiver {
             hop_limit: None,
             cut: header.msg_flags & libc::MSG_TRUNC != 0,
         };
-        read_control(&header, &mut datagram);
+        let take = |said| match said {
+            Control::Destination(to, _) => datagram.destination = Some(to.to_canonical()),
+            Control::HopLimit(hops) => datagram.hop_limit = Some(hops),
+        };
+        // SAFETY: recvmsg has filled it, and `control` lives.
+        unsafe { control::read(&header, take) };
         Ok(datagram)
-    }
-}
-
-#[allow(
-    clippy::unnecessary_cast,
-    reason = "the type of cmsg_len differs between C libraries"
-)]
-fn read_control(header: &libc::msghdr, datagram: &mut Datagram) {
-    // SAFETY: the header was filled by recvmsg and its control buffer still lives; the macros stay within it. Values are copied
-    // byte-wise, as they need not be aligned, and only where there is room for them.
-    unsafe {
-        let mut item = libc::CMSG_FIRSTHDR(header);
-        while let Some(found) = item.as_ref() {
-            let data = libc::CMSG_DATA(found);
-            let room = (found.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
-            match (found.cmsg_level, found.cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)
-                    if room >= mem::size_of::<libc::c_int>() =>
-                {
-                    let hops = data.cast::<libc::c_int>().read_unaligned();
-                    datagram.hop_limit = u8::try_from(hops).ok();
-                }
-                (libc::IPPROTO_IP, libc::IP_PKTINFO)
-                    if room >= mem::size_of::<libc::in_pktinfo>() =>
-                {
-                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    let to = Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr));
-                    datagram.destination = Some(to.into());
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
-                    if room >= mem::size_of::<libc::in6_pktinfo>() =>
-                {
-                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    let to = IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr));
-                    datagram.destination = Some(to.to_canonical());
-                }
-                _ => {}
-            }
-            item = libc::CMSG_NXTHDR(header, item);
-        }
     }
 }
 

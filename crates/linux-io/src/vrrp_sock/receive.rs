@@ -12,6 +12,7 @@ use super::{
     CONTROL_WORDS, Channel, OpenError, Spec, Step, at, bind, bind_device, checksum_by_kernel, join,
     multicast_all_off, socket, soft,
 };
+use crate::control::{self, Control};
 use crate::sockopt::set_int;
 use crate::syscall::check;
 
@@ -177,7 +178,15 @@ impl Receiver {
                 interface: None,
                 hop_limit: None,
             };
-            read_control(&message.msg_hdr, packet);
+            let take = |said| match said {
+                Control::Destination(to, interface) => {
+                    packet.destination = Some(to);
+                    packet.interface = IfIndex::new(interface);
+                }
+                Control::HopLimit(hops) => packet.hop_limit = Some(hops),
+            };
+            // SAFETY: recvmmsg has filled it, and its buffers live as long as this function.
+            unsafe { control::read(&message.msg_hdr, take) };
         }
         burst.len = got.min(most);
         Ok(burst.len)
@@ -269,47 +278,5 @@ fn source_of(storage: &libc::sockaddr_storage) -> Option<IpAddr> {
             Some(Ipv6Addr::from(addr.sin6_addr.s6_addr).into())
         }
         _ => None,
-    }
-}
-
-#[allow(
-    clippy::unnecessary_cast,
-    reason = "the type of cmsg_len differs between C libraries"
-)]
-fn read_control(header: &libc::msghdr, packet: &mut Packet) {
-    // SAFETY: the header was filled by recvmsg and its control buffer still lives; the macros stay within it. Values are
-    // copied byte-wise, as they need not be aligned.
-    unsafe {
-        let mut item = libc::CMSG_FIRSTHDR(header);
-        while let Some(found) = item.as_ref() {
-            let data = libc::CMSG_DATA(found);
-            let room = (found.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
-            match (found.cmsg_level, found.cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO)
-                    if room >= mem::size_of::<libc::in_pktinfo>() =>
-                {
-                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    let to = Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr));
-                    packet.destination = Some(to.into());
-                    packet.interface = u32::try_from(info.ipi_ifindex).ok().and_then(IfIndex::new);
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
-                    if room >= mem::size_of::<libc::in6_pktinfo>() =>
-                {
-                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    packet.destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
-                    // Signed in some C libraries' headers.
-                    packet.interface = IfIndex::new(info.ipi6_ifindex as u32);
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)
-                    if room >= mem::size_of::<libc::c_int>() =>
-                {
-                    let hops = data.cast::<libc::c_int>().read_unaligned();
-                    packet.hop_limit = u8::try_from(hops).ok();
-                }
-                _ => {}
-            }
-            item = libc::CMSG_NXTHDR(header, item);
-        }
     }
 }

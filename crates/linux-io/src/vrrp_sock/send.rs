@@ -13,6 +13,7 @@ use super::{
     BURST, CONTROL_WORDS, Channel, OpenError, Spec, Step, at, bind_device, checksum_by_kernel,
     multicast_all_off, multicast_interface, socket, socket_address, soft,
 };
+use crate::burst;
 use crate::sockopt::set_int;
 use crate::syscall::check;
 
@@ -114,18 +115,8 @@ impl Sender {
 
     /// Sends packets in their order with few system calls. One that is refused is told to `failed` with its place, and the others
     /// go on.
-    pub fn send_burst(&self, packets: &[(&[u8], Route)], mut failed: impl FnMut(usize, io::Error)) {
-        let mut done = 0_usize;
-        while let Some(rest) = packets.get(done..).filter(|r| !r.is_empty()) {
-            match self.send_some(rest) {
-                Ok(sent) => done = done.saturating_add(sent.max(1)),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    failed(done, e);
-                    done = done.saturating_add(1);
-                }
-            }
-        }
+    pub fn send_burst(&self, packets: &[(&[u8], Route)], failed: impl FnMut(usize, io::Error)) {
+        burst::in_order(packets, |rest| self.send_some(rest), failed);
     }
 
     /// How many of the packets went. An error is that of the first one; if a later one fails, the count ends before it.
