@@ -1,5 +1,5 @@
-//! Bytes of the original daemon and of a real kernel, read and written back. They were taken on a little-endian machine.
-#![cfg(target_endian = "little")]
+//! Bytes of the original daemon and of a real kernel, read and written back. They were taken on a little-endian machine; what a
+//! big-endian one has is beside them.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,9 +13,9 @@ use crate::route::{AddMode, Encap, Metric, Route};
 use crate::rule::{ACTION_GOTO, ACTION_PROHIBIT, Rule};
 use crate::{Event, route};
 
-const REQUESTS: &str = include_str!("../testdata/keepalived-2.3.3-requests.hex");
-const LINK_REQUESTS: &str = include_str!("../testdata/keepalived-2.3.3-link-requests.hex");
-const NEWS: &str = include_str!("../testdata/linux-6.18-news.hex");
+const REQUESTS: &str = recording!("keepalived-2.3.3-requests");
+const LINK_REQUESTS: &str = recording!("keepalived-2.3.3-link-requests");
+const NEWS: &str = recording!("linux-6.18-news");
 
 fn lines(text: &'static str, word: &'static str) -> Vec<Vec<u8>> {
     let hex = |line: &str| {

@@ -9,6 +9,30 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
+/// A recording in this machine's byte order.
+#[cfg(all(test, target_endian = "little"))]
+macro_rules! recording {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/testdata/",
+            $name,
+            ".hex"
+        ))
+    };
+}
+#[cfg(all(test, target_endian = "big"))]
+macro_rules! recording {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/testdata/",
+            $name,
+            ".be.hex"
+        ))
+    };
+}
+
 pub mod address;
 pub mod cthelper;
 pub mod event;

@@ -4,6 +4,7 @@
 //! In: names, addresses, commands. Out: running nodes, processes that end with their owner, measured facts.
 //! Who may use it: tests and `cargo xtask`; never a shipped binary.
 
+pub mod byte_order;
 pub mod link;
 pub mod log_lines;
 pub mod manual;

@@ -1,12 +1,13 @@
-//! The original's requests, read and written back. They were taken on a little-endian machine.
-#![cfg(target_endian = "little")]
+//! The original's requests, read and written back. They were taken on a little-endian machine; what a big-endian one has is beside
+//! them.
 
 use alloc::vec::Vec;
 
 use super::*;
 use crate::framing::Messages;
+use crate::read;
 
-const GOLDEN: &str = include_str!("../../testdata/keepalived-2.3.3-ipvs.hex");
+const GOLDEN: &str = recording!("keepalived-2.3.3-ipvs");
 /// The family's number on that day.
 const FAMILY: Ipvs = Ipvs(0x1c);
 
@@ -44,7 +45,8 @@ fn our_requests_are_the_originals() {
             "flush" => FAMILY.push_flush(b),
             "new-daemon" => FAMILY.push_start_daemon(b, &Daemon::parse(&message).unwrap()),
             "delete-daemon" => {
-                let backup = bytes.get(28) == Some(&2);
+                // IPVS_DAEMON_ATTR_STATE
+                let backup = read::u32(&bytes, 28) == Some(2);
                 let state = if backup {
                     SyncState::Backup
                 } else {

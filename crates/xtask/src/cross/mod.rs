@@ -256,7 +256,7 @@ fn test(toolchain: &Toolchain, target: &Target) -> Result<()> {
     passed += counted(toolchain.cargo(&words))?;
     for words in [
         "test --locked -p keepalived-rs --test replay",
-        "test --locked -p linux-io --lib -- shared_library",
+        "test --locked -p linux-io --lib -- shared_library proc_events",
     ] {
         let words: Vec<&str> = words.split(' ').collect();
         passed += counted(toolchain.cargo(&words))?;

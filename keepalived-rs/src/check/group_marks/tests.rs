@@ -1,10 +1,13 @@
-//! Transactions are the original's. They were taken on a little-endian machine.
-#![cfg(target_endian = "little")]
+//! Transactions are the original's. They were taken on a little-endian machine; what a big-endian one has is beside
+//! them.
 
 use super::*;
 use netlink_wire::Messages;
 
+#[cfg(target_endian = "little")]
 const GOLDEN: &str = include_str!("../../../testdata/nftables/keepalived-2.3.3.hex");
+#[cfg(target_endian = "big")]
+const GOLDEN: &str = include_str!("../../../testdata/nftables/keepalived-2.3.3.be.hex");
 
 fn marked(first: &str, last: &str, protocol: Protocol, mark: u32) -> Marked {
     Marked {

@@ -320,7 +320,10 @@ fn udp() {
     let wrong = with(&[(b'x', 0)], true);
     assert_eq!(run(&wrong, echo).0, down(UdpFailure::Mismatch));
     assert_eq!(run(&wrong, silent).0, down(UdpFailure::Failed));
-    assert_eq!(run(&with(&[], false), nobody()).0, down(UdpFailure::Failed));
+    // qemu-user takes the place for the address in a report (IP_RECVERR) for one of the program's own memory, and writes it anywhere.
+    if testkit::need::kernel("udp to nobody") {
+        assert_eq!(run(&with(&[], false), nobody()).0, down(UdpFailure::Failed));
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Transactions are the original's, byte for byte. They were taken on a little-endian machine.
-#![cfg(target_endian = "little")]
+//! Transactions are the original's, byte for byte. They were taken on a little-endian machine; what a big-endian one has is beside
+//! them.
 
 use conf_parsers::keepalived::model::Global;
 use conf_parsers::keepalived::model::global::NftTable;
@@ -9,7 +9,10 @@ use netlink_wire::{Batch, Messages, nft};
 use super::nft::{Key, Tables};
 use super::{Blocked, Vmac};
 
+#[cfg(target_endian = "little")]
 const GOLDEN: &str = include_str!("../../../testdata/nftables/keepalived-2.3.3.hex");
+#[cfg(target_endian = "big")]
+const GOLDEN: &str = include_str!("../../../testdata/nftables/keepalived-2.3.3.be.hex");
 
 fn golden(word: &str) -> Vec<Vec<u8>> {
     let hex = |line: &str| {
