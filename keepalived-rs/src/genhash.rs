@@ -279,7 +279,7 @@ fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
                 return 1;
             }
             Err(NoTls::Files(lines)) => {
-                let _ = writeln!(err, "{}", lines.join("\n"));
+                let _ = writeln!(err, "{}\nTerminate...", lines.join("\n"));
                 let _ = writeln!(err, "Cannot initialize SSL context.");
                 return 1;
             }

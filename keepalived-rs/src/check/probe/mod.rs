@@ -218,10 +218,16 @@ impl Probes {
     }
 
     /// Reads the files of the `SSL` block anew, and looks again for libraries that were missing, before the first run of another
-    /// configuration.
-    pub fn renew(&mut self, context: &Context) {
-        self.tls = context.tls();
+    /// configuration. What was read before stays where the files are no good now: lines to log.
+    pub fn renew(&mut self, context: &Context) -> Vec<String> {
         self.patterns.retry();
+        match (context.tls(), &self.tls) {
+            (Some(Err(tls::NoTls::Files(lines))), Some(Ok(_))) => lines,
+            (tls, _) => {
+                self.tls = tls;
+                Vec::new()
+            }
+        }
     }
 
     /// What is wrong with the files of the `SSL` block: lines to log before the checker process ends, as the original's does.

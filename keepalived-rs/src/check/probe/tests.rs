@@ -11,6 +11,7 @@ use checker_proto::verdict::{
 use conf_parsers::keepalived::model::check::{
     Checker, Connection, DnsType, HttpGet, StatusCodes, UdpCheck, Url,
 };
+use conf_parsers::keepalived::model::lvs::Ssl;
 use conf_parsers::keepalived::model::script::Script;
 use conf_parsers::span::{Span, Spanned};
 use linux_io::timer::monotonic_now;
@@ -324,6 +325,30 @@ fn udp() {
     if testkit::need::kernel("udp to nobody") {
         assert_eq!(run(&with(&[], false), nobody()).0, down(UdpFailure::Failed));
     }
+}
+
+#[test]
+fn the_certificate_of_before_stays_when_the_new_one_is_no_good() {
+    if !testkit::need::libraries("the_certificate_of_before_stays_when_the_new_one_is_no_good") {
+        return;
+    }
+    let with = |certificate: Option<&str>| Context {
+        uses_ssl: true,
+        ssl: Some(Ssl {
+            certificate: certificate.map(Into::into),
+            ..Ssl::default()
+        }),
+        seed: 0,
+    };
+    let mut probes = Probes::new(with(None)).unwrap();
+    assert_eq!(probes.tls_problem(), [""; 0]);
+    let wrong = probes.renew(&with(Some("/no/such/file")));
+    assert_eq!(wrong[0], "SSL error : Cant load certificate file...");
+    assert!(probes.tls_problem().is_empty() && matches!(probes.tls, Some(Ok(_))));
+    assert!(probes.renew(&with(None)).is_empty());
+    // At the start there is none of before.
+    let probes = Probes::new(with(Some("/no/such/file"))).unwrap();
+    assert_eq!(probes.tls_problem(), wrong);
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(crate) enum Read {
 pub(crate) enum NoTls {
     /// OpenSSL can not be loaded, for this reason.
     Library(String),
-    /// The files of the `SSL` block are no good: lines to log before the process ends.
+    /// The files of the `SSL` block are no good: lines to log.
     Files(Vec<String>),
 }
 
@@ -85,7 +85,6 @@ fn why(refused: Refused, files: Files<'_>) -> NoTls {
         format!("  SSL  keyfile:{}", or_null(files.key)),
         format!("  SSL password:{}", or_null(files.password)),
         format!("  SSL   cafile:{}", or_null(files.ca)),
-        "Terminate...".to_owned(),
     ])
 }
 

@@ -231,10 +231,14 @@ fn say_tls_problem(probes: &Probes) -> bool {
             "SSL_GET is not run: OpenSSL can not be loaded: {reason}"
         );
     }
-    for line in probes.tls_problem() {
+    let problem = probes.tls_problem();
+    for line in problem {
         log!(Priority::Info, "{line}");
     }
-    probes.tls_problem().is_empty()
+    if !problem.is_empty() {
+        log!(Priority::Info, "Terminate...");
+    }
+    problem.is_empty()
 }
 
 fn probe_context(model: &Model) -> ProbeContext {

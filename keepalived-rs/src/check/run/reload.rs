@@ -56,7 +56,16 @@ impl Child<'_> {
         self.probes.cancel_all();
         self.probes.end_scripts(Signal::TERM, begin + STOP_PATIENCE);
         // Always: the files of the SSL block may be others under the same names.
-        self.probes.renew(&probe_context(&model));
+        let wrong = self.probes.renew(&probe_context(&model));
+        for line in &wrong {
+            log!(Priority::Info, "{line}");
+        }
+        if !wrong.is_empty() {
+            log!(
+                Priority::Err,
+                "The SSL block can not be used; the key and the certificates of before stay"
+            );
+        }
         if !say_tls_problem(&self.probes) {
             self.done = Some(EXIT_FATAL);
             return;
