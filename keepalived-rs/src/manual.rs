@@ -158,11 +158,20 @@ fn feature(block: &str, word: &str, known: &Known) -> Option<Feature> {
     known.get(&(block, word)).copied().flatten()
 }
 
+/// The part of the build without which another is not either.
+fn base(feature: Feature) -> Feature {
+    match feature {
+        Feature::Regex | Feature::SnmpChecker => Feature::Lvs,
+        other => other,
+    }
+}
+
 /// The part of the build that a whole block needs.
 fn feature_of_block(block: &str, known: &Known) -> Option<Feature> {
-    let mut features = known.iter().filter(|((b, _), _)| *b == block);
-    let first = *features.next()?.1;
-    features.all(|(_, f)| *f == first).then_some(first)?
+    let features = known.iter().filter(|((b, _), _)| *b == block);
+    let mut features = features.map(|(_, feature)| feature.map(base));
+    let first = features.next()?;
+    features.all(|f| f == first).then_some(first)?
 }
 
 /// What is said behind a description.
@@ -171,7 +180,7 @@ fn note(row: &Row, known: &Known) -> Option<String> {
     for block in row.blocks() {
         for word in &row.words {
             match feature(block, word, known) {
-                Some(feature) if feature_of_block(block, known).is_none() => {
+                Some(feature) if feature_of_block(block, known) != Some(feature) => {
                     let only = part(feature);
                     out.push(match row.words.len() {
                         1 => format!("Only in builds with {only}."),

@@ -32,7 +32,7 @@ pub(crate) unsafe fn read(header: &libc::msghdr, mut take: impl FnMut(Control)) 
     unsafe {
         let mut item = libc::CMSG_FIRSTHDR(header);
         while let Some(found) = item.as_ref() {
-            let data = libc::CMSG_DATA(found);
+            let data = libc::CMSG_DATA(item);
             let room = (found.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
             match (found.cmsg_level, found.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)

@@ -31,7 +31,6 @@ const RECORDINGS: &[(Family, &str)] = &[
         Family::Netfilter,
         "keepalived-rs/testdata/nftables/keepalived-2.3.3",
     ),
-    (Family::Netfilter, "testdata/nl/ctnetlink/commit-02"),
     (Family::Netfilter, "testdata/nl/ctnetlink/events-02"),
     (Family::Netfilter, "testdata/nl/ctnetlink/requests"),
 ];

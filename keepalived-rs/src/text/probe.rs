@@ -176,7 +176,7 @@ pub fn obstacle(
         Obstacle::NoTls => Some((
             Priority::Err,
             format!(
-                "SSL_GET for {} is not run: OpenSSL is missing",
+                "SSL_GET for {} is not run: there is no TLS, as was said at the start or reload",
                 names.real_server
             ),
         )),

@@ -1,8 +1,10 @@
 //! Recorded netlink of a little-endian machine as a big-endian one has it: lengths, types and the kernel's own numbers are in the
 //! machine's order, addresses, ports and all of nfnetlink are not.
 //!
-//! What each attribute holds stands in [`tables`], written from the kernel's headers and independent of the codecs that are tested with
-//! it. An attribute that no table knows is a panic: nothing passes unseen.
+//! What each attribute holds stands in `tables`, written from the kernel's headers and independent of the codecs that are tested with
+//! it. An attribute of route and generic netlink that no table knows is a panic. Those of nfnetlink say themselves what is in them, and
+//! what few of them are not in network order is known for sets of nf_tables only: rules that compare marks or interfaces, and labels of
+//! connections, are in no recording.
 
 mod nft;
 mod tables;
@@ -59,7 +61,7 @@ impl Turner {
                     if kind >> 8 == nft::SUBSYSTEM {
                         self.sets.message(kind & 0xff, body);
                     } else {
-                        flagged(&mut body[4..], tables::OF_CONNECTIONS);
+                        flagged(&mut body[4..]);
                     }
                 }
             }
@@ -137,6 +139,7 @@ fn attributes(bytes: &mut [u8], table: Table) {
 fn turn(value: &mut [u8], kind: &Kind, beside: &[u8]) {
     match kind {
         Kind::Bytes => {}
+        Kind::Number => each(value, value.len()),
         Kind::Numbers(width) => each(value, *width),
         Kind::Row(widths) => {
             let mut at = 0;
@@ -193,8 +196,8 @@ fn find(bytes: &[u8], number: u16) -> Option<&[u8]> {
 }
 
 /// Turns the headers of attributes that say themselves whether others are in them (`NLA_F_NESTED`), as those of nfnetlink do; what is
-/// in the others is in network order but for those of the table.
-fn flagged(bytes: &mut [u8], host: Table) {
+/// in the others is in network order.
+fn flagged(bytes: &mut [u8]) {
     let before = bytes.to_vec();
     let mut at = 0;
     while at < before.len() {
@@ -203,10 +206,7 @@ fn flagged(bytes: &mut [u8], host: Table) {
         let (header, value) = bytes[at..at + length].split_at_mut(4);
         each(header, 2);
         if number & 0x8000 != 0 {
-            // Numbers are others further in.
-            flagged(value, &[]);
-        } else if let Some((_, kind)) = host.iter().find(|(n, _)| *n == number) {
-            turn(value, kind, &before);
+            flagged(value);
         }
         at += length.next_multiple_of(4);
     }

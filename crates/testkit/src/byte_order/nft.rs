@@ -26,7 +26,7 @@ impl Sets {
         let family = body[0];
         let attributes = &mut body[4..];
         let before = attributes.to_vec();
-        flagged(attributes, &[]);
+        flagged(attributes);
         let name = |number| find(&before, number).unwrap_or_default().to_vec();
         let number = |number| {
             find(&before, number).map_or(0, |v| u32::from_be_bytes(std::array::from_fn(|n| v[n])))

@@ -1,5 +1,4 @@
-//! What attributes hold: the kernel's headers if_link.h, if_addr.h, rtnetlink.h, fib_rules.h, lwtunnel.h, genetlink.h, ip_vs.h,
-//! nfnetlink_conntrack.h.
+//! What attributes hold: the kernel's headers if_link.h, if_addr.h, rtnetlink.h, fib_rules.h, lwtunnel.h, genetlink.h, ip_vs.h.
 
 /// Attributes by their numbers.
 pub(super) type Table = &'static [(u16, Kind)];
@@ -9,6 +8,8 @@ pub(super) type Table = &'static [(u16, Kind)];
 pub(super) enum Kind {
     /// Text, addresses, single bytes, numbers in network order.
     Bytes,
+    /// A number of the machine, of as many bytes as there are.
+    Number,
     /// Numbers of the machine, of that many bytes each.
     Numbers(usize),
     /// Numbers of the machine, one of each of these lengths.
@@ -27,7 +28,7 @@ pub(super) enum Kind {
     NextHops,
 }
 
-use Kind::{ByNumber, ByText, Bytes, Nest, NextHops, NumberIf, Numbers, Row, Via};
+use Kind::{ByNumber, ByText, Bytes, Nest, NextHops, Number, NumberIf, Numbers, Row, Via};
 
 const U16: Kind = Numbers(2);
 const U32: Kind = Numbers(4);
@@ -58,9 +59,11 @@ const METRICS: Table = &[
 const ENCAPS: &[(u16, Table)] = &[
     (1, IN_NETWORK_ORDER),
     (2, IN_NETWORK_ORDER),
-    (3, IN_NETWORK_ORDER),
+    (3, ILA),
     (4, IN_NETWORK_ORDER),
 ];
+/// `ILA_ATTR_…` of a route.
+const ILA: Table = &[(1, Bytes), (7, Bytes), (8, Bytes), (9, Bytes)];
 #[rustfmt::skip]
 const IN_NETWORK_ORDER: Table = &[(1, Bytes), (2, Bytes), (3, Bytes), (4, Bytes), (5, Bytes), (6, Bytes)];
 
@@ -77,7 +80,7 @@ pub(super) const LINK_NEWS: Table = &[
     (1, Bytes), (2, Bytes), (3, Bytes), (4, U32), (5, U32), (6, Bytes), (7, U32), (10, U32), (13, U32), (14, Row(MAP)), (16, Bytes),
     (17, Bytes), (18, Nest(LINK_INFO)), (20, Bytes), (21, U32), (23, U64), (26, Nest(FAMILIES_NEWS)), (27, U32), (30, U32), (31, U32),
     (32, U32), (33, Bytes), (35, U32), (37, U32), (39, Bytes), (40, U32), (41, U32), (43, Nest(XDP)), (47, U32), (48, U32), (50, U32),
-    (51, U32), (54, Bytes), (58, U32), (59, U32), (60, U32), (61, U32), (62, Nest(&[])), (63, U32), (64, U32), (65, Nest(&[])), (66, U32),
+    (51, U32), (54, Bytes), (58, U32), (59, U32), (60, U32), (61, U32), (62, Nest(&[])), (63, U32), (64, U32), (65, Nest(&[])), (66, Number),
     (67, Bytes), (68, U16), (69, U16),
 ];
 
@@ -148,6 +151,3 @@ const DESTINATION: Table = &[
 const DAEMON: Table = &[
     (1, U32), (2, Bytes), (3, U32), (4, U16), (5, Bytes), (6, Bytes), (7, U16), (8, Bytes),
 ];
-
-/// Of `CTA_…` only the labels are not in network order.
-pub(super) const OF_CONNECTIONS: Table = &[(22, U32)];

@@ -12,8 +12,9 @@ use super::{Place, feed, makefile, write};
 use crate::Result;
 use crate::steps::output;
 
-/// Packages that ours touch; the original and those that depend on it come last. With their dependencies as OpenWrt's files of 2026 have them (package/kernel/linux/modules/
-/// netfilter.mk; of the packages feed net/keepalived and the LuCI page, shortened to what concerns ours).
+/// Packages that ours touch, with their dependencies as OpenWrt's files of 2026 have them (package/kernel/linux/modules/netfilter.mk;
+/// of the packages feed net/keepalived and the LuCI page, shortened to what concerns ours). The original and what depends on it come
+/// last.
 const OTHERS: &[(&str, &str)] = &[
     ("kmod-macvlan", ""),
     (

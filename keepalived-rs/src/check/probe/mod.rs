@@ -218,16 +218,24 @@ impl Probes {
     }
 
     /// Reads the files of the `SSL` block anew, and looks again for libraries that were missing, before the first run of another
-    /// configuration. What was read before stays where the files are no good now: lines to log.
+    /// configuration. What was read before, if anything was, stays where the files are no good now: lines to log.
     pub fn renew(&mut self, context: &Context) -> Vec<String> {
-        self.patterns.retry();
-        match (context.tls(), &self.tls) {
-            (Some(Err(tls::NoTls::Files(lines))), Some(Ok(_))) => lines,
-            (tls, _) => {
+        self.patterns = regex::Patterns::default();
+        match context.tls() {
+            Some(Err(tls::NoTls::Files(lines))) => {
+                self.tls = self.tls.take().filter(Result::is_ok);
+                lines
+            }
+            tls => {
                 self.tls = tls;
                 Vec::new()
             }
         }
+    }
+
+    /// Whether `SSL_GET` can be run.
+    pub fn has_tls(&self) -> bool {
+        matches!(self.tls, Some(Ok(_)))
     }
 
     /// What is wrong with the files of the `SSL` block: lines to log before the checker process ends, as the original's does.

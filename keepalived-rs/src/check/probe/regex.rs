@@ -29,11 +29,6 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    /// The library is looked for again.
-    pub(super) fn retry(&mut self) {
-        self.missing = false;
-    }
-
     /// # Errors
     /// The line about a pattern that is no good, or about a missing library, which is said once.
     fn get(&mut self, key: Key) -> Result<Rc<RefCell<Pattern>>, Option<String>> {

@@ -9,10 +9,6 @@ enum Never {}
 #[derive(Default)]
 pub(super) struct Patterns {}
 
-impl Patterns {
-    pub(super) fn retry(&mut self) {}
-}
-
 /// A search that is never made: this program was built without regular expressions, and does not know the keyword.
 pub(super) struct Search(Never);
 

@@ -344,8 +344,12 @@ fn the_certificate_of_before_stays_when_the_new_one_is_no_good() {
     assert_eq!(probes.tls_problem(), [""; 0]);
     let wrong = probes.renew(&with(Some("/no/such/file")));
     assert_eq!(wrong[0], "SSL error : Cant load certificate file...");
-    assert!(probes.tls_problem().is_empty() && matches!(probes.tls, Some(Ok(_))));
+    assert!(probes.tls_problem().is_empty() && probes.has_tls());
     assert!(probes.renew(&with(None)).is_empty());
+    // There is none of before, but the process goes on.
+    let mut probes = Probes::new(Context::default()).unwrap();
+    assert_eq!(probes.renew(&with(Some("/no/such/file"))), wrong);
+    assert!(probes.tls_problem().is_empty() && !probes.has_tls());
     // At the start there is none of before.
     let probes = Probes::new(with(Some("/no/such/file"))).unwrap();
     assert_eq!(probes.tls_problem(), wrong);

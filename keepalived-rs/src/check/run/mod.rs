@@ -225,12 +225,7 @@ pub(super) fn live(context: &mut Context, signals: &Signals) -> io::Result<u8> {
 
 /// Whether there is none that ends the process.
 fn say_tls_problem(probes: &Probes) -> bool {
-    if let Some(reason) = probes.without_tls() {
-        log!(
-            Priority::Err,
-            "SSL_GET is not run: OpenSSL can not be loaded: {reason}"
-        );
-    }
+    say_no_library(probes);
     let problem = probes.tls_problem();
     for line in problem {
         log!(Priority::Info, "{line}");
@@ -239,6 +234,16 @@ fn say_tls_problem(probes: &Probes) -> bool {
         log!(Priority::Info, "Terminate...");
     }
     problem.is_empty()
+}
+
+/// Why checks over TLS are not run, if OpenSSL is what is missing.
+fn say_no_library(probes: &Probes) {
+    if let Some(reason) = probes.without_tls() {
+        log!(
+            Priority::Err,
+            "SSL_GET is not run: OpenSSL can not be loaded: {reason}"
+        );
+    }
 }
 
 fn probe_context(model: &Model) -> ProbeContext {

@@ -11,7 +11,7 @@ use linux_io::timer::monotonic_now;
 
 use super::snmp::Snmp;
 use super::{
-    Child, STOP_PATIENCE, configure_files, descriptors, probe_context, say_tls_problem, values,
+    Child, STOP_PATIENCE, configure_files, descriptors, probe_context, say_no_library, values,
 };
 use crate::check::lower::lower;
 use crate::child::Kind;
@@ -61,15 +61,13 @@ impl Child<'_> {
             log!(Priority::Info, "{line}");
         }
         if !wrong.is_empty() {
-            log!(
-                Priority::Err,
-                "The SSL block can not be used; the key and the certificates of before stay"
-            );
+            let then = match self.probes.has_tls() {
+                true => "the key and the certificates of before stay",
+                false => "SSL_GET is not run",
+            };
+            log!(Priority::Err, "The SSL block can not be used; {then}");
         }
-        if !say_tls_problem(&self.probes) {
-            self.done = Some(EXIT_FATAL);
-            return;
-        }
+        say_no_library(&self.probes);
         self.notifier.reconfigure(&model.global);
         self.notifier.open_fifos(&model.global, begin);
         configure_files(&mut self.files, &model, true, self.context.umask);
