@@ -9,29 +9,10 @@
 #![deny(missing_docs)]
 extern crate alloc;
 
-/// A recording in this machine's byte order.
-#[cfg(all(test, target_endian = "little"))]
-macro_rules! recording {
-    ($name:literal) => {
-        include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/testdata/",
-            $name,
-            ".hex"
-        ))
-    };
-}
-#[cfg(all(test, target_endian = "big"))]
-macro_rules! recording {
-    ($name:literal) => {
-        include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/testdata/",
-            $name,
-            ".be.hex"
-        ))
-    };
-}
+// Before those whose tests use it.
+#[cfg(test)]
+#[macro_use]
+mod recording;
 
 pub mod address;
 pub mod cthelper;
